@@ -1,0 +1,143 @@
+"""Compatible problems with the displacement (or potential) as the unknown.
+
+Three numbers per voxel instead of six or forty-eight, real-space stencils, and one
+Fourier multiplier N: the form in which Krylov iterations are fast. Its iterates are
+those of the strain form, because x = x̄ + B u + ē turns every step into the other.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Inexact
+from torch import Tensor
+
+from lsml.numerics import dot, root
+from lsml.problem import Problem, Residual
+from lsml.strain_form import StrainForm
+from lsml.typing import Field, PerSample, Tags, Vector
+
+
+@dataclass(frozen=True)
+class DisplacementForm(Problem):
+    """The unknown is [u, ē] in one row per sample: fluctuation, then free mean field.
+
+    ē, as many numbers as the field has components, is there only if the load leaves a
+    mean free. It is stored times √(number of voxels), and so is the mean flux in a
+    force, so that one weight serves the whole row in ``pairing``.
+    """
+
+    strain: StrainForm
+
+    @property
+    def tags(self) -> Tags:
+        """Those of the strain form."""
+        return self.strain.tags
+
+    @property
+    def batch(self) -> int:
+        """Samples b."""
+        return self.strain.batch
+
+    @property
+    def potentials(self) -> int:
+        """Components m of the displacement."""
+        return self.strain.discretization.differential.potentials
+
+    def split(
+        self, x: Vector
+    ) -> tuple[Inexact[Tensor, "b m *n"], Inexact[Tensor, "b c"]]:
+        """Displacement and free mean of an unknown, as views."""
+        grid = self.strain.grid
+        size = self.potentials * grid.size
+        u = x[:, :size].unflatten(1, (self.potentials, *grid.shape))
+        if x.shape[1] > size:
+            return u, x[:, size:] / grid.size**0.5
+        return u, x.new_zeros(len(x), self.strain.background.shape[1])
+
+    def join(self, u: Field, mean: Float[Tensor, "b c"]) -> Vector:
+        """The inverse of ``split``."""
+        if self.strain.green.free is None:
+            return u.flatten(1)
+        return torch.cat([u.flatten(1), mean * self.strain.grid.size**0.5], 1)
+
+    def start(self) -> Vector:
+        """No fluctuation."""
+        background = self.strain.background
+        u = background.new_zeros(self.batch, self.potentials, *self.strain.grid.shape)
+        return self.join(u, torch.zeros_like(background))
+
+    def enter(self, field: Field) -> Vector:
+        """Displacement of the compatible part of a field."""
+        s = self.strain
+        flux = s.reference(s.enter(field) - s.spread(s.background))
+        return self.precondition(self._pull(flux))
+
+    def increment(self, x: Vector) -> Field:
+        """B u + ē."""
+        u, mean = self.split(x)
+        field = self.strain.discretization.gradient(u)
+        if self.strain.green.free is None:
+            return field
+        return field + self.strain.spread(mean)
+
+    def field(self, x: Vector) -> Field:
+        """x̄ + B u + ē."""
+        return self.increment(x) + self.strain.spread(self.strain.background)
+
+    def flux(self, x: Vector) -> Field:
+        """σ at the points."""
+        return self.strain.law(self.field(x))
+
+    def displacement(self, x: Vector) -> Inexact[Tensor, "b m *n"]:
+        """Periodic part of the displacement."""
+        return self.split(x)[0]
+
+    def admit(self, x: Vector) -> Vector:
+        """Every unknown is admissible."""
+        return x
+
+    def project(self, d: Vector) -> Vector:
+        """Every increment is admissible."""
+        return d
+
+    def _pull(self, flux: Field) -> Vector:
+        """Transpose of ``increment``."""
+        q, free = self.strain.discretization.points, self.strain.load.free
+        drive = self.strain.green.pull(flux)
+        if self.strain.green.free is None:
+            return drive.flatten(1)
+        mean = self.strain.grid.mean(flux).unflatten(1, (q, -1)).mean(1)
+        return self.join(drive, mean * free)
+
+    def force(self, x: Vector) -> Vector:
+        """−Bᵀσ, and prescribed minus present mean flux."""
+        return self._pull(self.strain.spread(self.strain.load.flux) - self.flux(x))
+
+    def precondition(self, force: Vector) -> Vector:
+        """N force, and the free compliance of the reference medium."""
+        drive, mean = self.split(force)
+        green = self.strain.green
+        return self.join(green.potential(drive), green.mean_compliance(mean))
+
+    def hessian(self, x: Vector, d: Vector) -> Vector:
+        """Bᵀ σ'(x) B d."""
+        increment = self.increment(d)
+        at = increment if "linear" in self.tags else self.field(x)
+        return self._pull(self.strain.law.tangent(at, increment))
+
+    def pairing(self, force: Vector, d: Vector) -> PerSample:
+        """Work per unit volume."""
+        return dot(force, d) / self.strain.grid.size
+
+    def residual(self, x: Vector) -> Residual:
+        """Equilibrium; every unknown is compatible."""
+        force = self.force(x)
+        return Residual(force, self.precondition(force))
+
+    def norm(self, residual: Residual) -> PerSample:
+        """√<force, step>, the C⁰ norm of the step as a strain."""
+        return root(self.pairing(residual.force, residual.step))
+
+    def magnitude(self) -> PerSample:
+        """As in the strain form."""
+        return self.strain.magnitude()

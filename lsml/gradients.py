@@ -1,0 +1,151 @@
+"""How to differentiate a solve: an argument, not a property of the rule."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from lsml.problem import Linearized, Problem
+from lsml.rule import UpdateRule
+from lsml.state import SolveState, Status
+from lsml.stop import RelativeResidual, StopCriterion
+from lsml.typing import Tags, Vector
+from lsml.unroll import Observer, unroll
+
+NEEDED: Tags = frozenset({"symmetric", "compatible"})
+
+
+@runtime_checkable
+class Gradient(Protocol):
+    """Runs a solve and decides what backward will do."""
+
+    def __call__(
+        self,
+        problem: Problem,
+        rule: UpdateRule[Any],
+        x0: Vector | None,
+        *,
+        stop: StopCriterion,
+        max_iter: int,
+        observe: Observer | None = None,
+    ) -> SolveState:
+        """Solve."""
+        ...
+
+
+@dataclass(frozen=True)
+class Detached:
+    """No derivative: nothing is recorded."""
+
+    def __call__(
+        self,
+        problem: Problem,
+        rule: UpdateRule[Any],
+        x0: Vector | None,
+        *,
+        stop: StopCriterion,
+        max_iter: int,
+        observe: Observer | None = None,
+    ) -> SolveState:
+        """Solve without a graph."""
+        with torch.no_grad():
+            return unroll(
+                problem, rule, x0, stop=stop, max_iter=max_iter, observe=observe
+            )
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """Backpropagate through the iterations; memory grows with their number."""
+
+    def __call__(
+        self,
+        problem: Problem,
+        rule: UpdateRule[Any],
+        x0: Vector | None,
+        *,
+        stop: StopCriterion,
+        max_iter: int,
+        observe: Observer | None = None,
+    ) -> SolveState:
+        """Solve with the graph recorded."""
+        return unroll(problem, rule, x0, stop=stop, max_iter=max_iter, observe=observe)
+
+
+@dataclass(frozen=True)
+class Implicit:
+    """Backpropagate by the implicit function theorem, at the memory of one field.
+
+    The adjoint equation H λ = ∂L/∂x is a Lippmann-Schwinger problem on the same
+    reference medium and is solved by the same driver.
+
+    Attributes
+    ----------
+    rule : solves the adjoint; None for the rule of the forward solve.
+    tol : relative residual of the adjoint; None for the tolerance of the solve.
+
+    Raises
+    ------
+    ValueError
+        The problem is not symmetric and compatible.
+    RuntimeError
+        In ``backward``, if the adjoint does not converge.
+    """
+
+    rule: UpdateRule[Any] | None = None
+    tol: float | None = None
+
+    def __call__(
+        self,
+        problem: Problem,
+        rule: UpdateRule[Any],
+        x0: Vector | None,
+        *,
+        stop: StopCriterion,
+        max_iter: int,
+        observe: Observer | None = None,
+    ) -> SolveState:
+        """Solve without a graph, then attach one evaluation of the force."""
+        if missing := NEEDED - problem.tags:
+            raise ValueError(f"Implicit needs a problem that is {sorted(missing)}")
+        state = Detached()(
+            problem, rule, x0, stop=stop, max_iter=max_iter, observe=observe
+        )
+        offset = problem.start()
+        x = offset + (state.x - offset).detach()
+        criterion = RelativeResidual(stop.tol if self.tol is None else self.tol)
+
+        def pull_back(g: Tensor) -> Tensor:
+            adjoint = Linearized(problem, state.x, g.contiguous())
+            with torch.no_grad():
+                solved = unroll(
+                    adjoint, self.rule or rule, stop=criterion, max_iter=max_iter
+                )
+            if bool((solved.status != Status.CONVERGED).any()):
+                worst = float(solved.error.max())
+                raise RuntimeError(
+                    f"the adjoint solve stopped at error {worst:.1e}, above "
+                    f"{criterion.tol:.1e}: raise max_iter or Implicit(tol=...)"
+                )
+            return solved.x
+
+        attached: Tensor = _Attach.apply(x, problem.force(x), pull_back)  # type: ignore[no-untyped-call]
+        return replace(state, x=attached)
+
+
+class _Attach(torch.autograd.Function):
+    """x, whose derivative with respect to the force is a given linear map."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, force: Tensor, pull_back: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        ctx.pull_back = pull_back
+        return x.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor, None]:
+        return g, ctx.pull_back(g), None

@@ -1,0 +1,145 @@
+"""Local (voxel-wise) responses: the H, A and B of H = A + B."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lsml.typing import Field, Tags
+
+Entry = tuple[int, int, int]
+
+
+class Law(ABC):
+    """A flux σ(x) that depends on the field at the same quadrature point only.
+
+    Fields carry ``q`` quadrature points per voxel in their component axis, points
+    first: (b, q·c, *n).
+    """
+
+    @property
+    @abstractmethod
+    def tags(self) -> Tags:
+        """What the rules may assume about σ."""
+
+    @abstractmethod
+    def __call__(self, x: Field) -> Field:
+        """Flux at the field x."""
+
+    @abstractmethod
+    def tangent(self, x: Field, v: Field) -> Field:
+        """Directional derivative σ'(x)·v."""
+
+    @abstractmethod
+    def energy(self, x: Field) -> Field:
+        """Stored energy density at the field x, one component per point."""
+
+
+@dataclass(frozen=True)
+class Uniform(Law):
+    """σ = C x with one matrix C per sample, or one for all: a homogeneous medium."""
+
+    matrix: Float[Tensor, "s c c"]
+    tags: ClassVar[Tags] = frozenset({"linear", "symmetric", "positive"})  # type: ignore[misc]
+
+    def __call__(self, x: Field) -> Field:
+        c = self.matrix.shape[-1]
+        points = x.unflatten(1, (-1, c))
+        points = points.unflatten(0, (self.matrix.shape[0], -1))
+        y = torch.einsum("scd,slqd...->slqc...", self.matrix, points)
+        return y.flatten(0, 1).flatten(1, 2)
+
+    def tangent(self, x: Field, v: Field) -> Field:
+        """C v: the law is linear."""
+        return self(v)
+
+    def energy(self, x: Field) -> Field:
+        """½ x·C x."""
+        c = self.matrix.shape[-1]
+        return 0.5 * (x * self(x)).unflatten(1, (-1, c)).sum(2)
+
+
+@dataclass(frozen=True)
+class PhaseLaw(Law):
+    """σ = C(label)·(x − x*(label)): a label per voxel and a table of phases.
+
+    Attributes
+    ----------
+    labels : phase of each voxel, one image for each of s microstructures; a batch of
+        b = s·l fields puts l load cases on each of them.
+    coefficients : independent moduli of each phase, per microstructure or shared.
+    entries : (row, column, coefficient) of every non-zero of the c × c matrix C.
+    eigenfield : stress-free field x* of each phase, or None.
+    """
+
+    labels: Int[Tensor, "s *n"]
+    coefficients: Float[Tensor, "t p g"]
+    entries: tuple[Entry, ...]
+    eigenfield: Float[Tensor, "t p c"] | None = None
+    tags: ClassVar[Tags] = frozenset({"linear", "symmetric", "positive"})  # type: ignore[misc]
+
+    @property
+    def components(self) -> int:
+        """Components c of the field at one point."""
+        return 1 + max(row for row, _, _ in self.entries)
+
+    @property
+    def table(self) -> Float[Tensor, "t p c c"]:
+        """The matrix C of each phase."""
+        c = self.components
+        places = torch.tensor([i * c + j for i, j, _ in self.entries])
+        moduli = self.coefficients[..., [g for _, _, g in self.entries]]
+        empty = moduli.new_zeros(*moduli.shape[:2], c * c)
+        return empty.index_copy(2, places.to(moduli.device), moduli).unflatten(2, (c, c))
+
+    def without_eigenfield(self) -> "PhaseLaw":
+        """The same phases, free of eigenfield."""
+        return replace(self, eigenfield=None)
+
+    def spread(self, table: Float[Tensor, "t p k"]) -> list[Tensor]:
+        """Value of each column of a per-phase table at every voxel, (s, 1, 1, *n)."""
+        s, t, p = self.labels.shape[0], table.shape[0], table.shape[1]
+        index = self.labels.int()
+        if t > 1:
+            offset = torch.arange(t, device=index.device, dtype=index.dtype) * p
+            index = index + offset.reshape(-1, *[1] * (index.ndim - 1))
+        flat, rows = index.flatten(), table.flatten(0, 1)
+        shape = (s, 1, 1, *self.labels.shape[1:])
+        return [c.index_select(0, flat).reshape(shape) for c in rows.unbind(1)]
+
+    def columns(self, x: Field) -> list[Tensor]:
+        """Components of x, each (s, l, q, *n)."""
+        points = x.unflatten(1, (-1, self.components))
+        return list(points.unflatten(0, (self.labels.shape[0], -1)).unbind(3))
+
+    def __call__(self, x: Field) -> Field:
+        return self._flux(self._elastic(self.columns(x)))
+
+    def tangent(self, x: Field, v: Field) -> Field:
+        """C v: the law is affine."""
+        return self._flux(self.columns(v))
+
+    def energy(self, x: Field) -> Field:
+        """½ (x − x*)·C (x − x*)."""
+        elastic = self._elastic(self.columns(x))
+        flux = self.columns(self._flux(elastic))
+        density = 0.5 * sum(e * f for e, f in zip(elastic, flux, strict=True))
+        return torch.as_tensor(density).flatten(0, 1)
+
+    def _elastic(self, columns: list[Tensor]) -> list[Tensor]:
+        if self.eigenfield is None:
+            return columns
+        eigen = self.spread(self.eigenfield)
+        return [x - e for x, e in zip(columns, eigen, strict=True)]
+
+    def _flux(self, columns: list[Tensor]) -> Field:
+        moduli = self.spread(self.coefficients)
+        rows: list[Tensor | None] = [None] * self.components
+        for i, j, g in self.entries:
+            term = moduli[g] * columns[j]
+            rows[i] = term if rows[i] is None else rows[i] + term
+        flux = torch.stack([r for r in rows if r is not None], 3)
+        return flux.flatten(0, 1).flatten(1, 2)

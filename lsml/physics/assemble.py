@@ -1,0 +1,95 @@
+"""From a law, a load and a discretization to a problem on its reference medium."""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lsml.green import Discretization, green_operator
+from lsml.law import PhaseLaw, Uniform
+from lsml.physics.loads import Load
+from lsml.physics.reference import reference_medium
+from lsml.rule import arithmetic
+from lsml.strain_form import MacroLoad, StrainForm
+from lsml.typing import Mean
+
+
+def assemble(
+    law: PhaseLaw,
+    load: MacroLoad,
+    scheme: Discretization,
+    projectors: Float[Tensor, "k c c"],
+    medium: Float[Tensor, "t c c"] | None,
+) -> StrainForm:
+    """A compatible problem; ``medium`` fixes C⁰, None leaves it to the rule."""
+    if medium is not None:
+        return _on(law, load, scheme, medium)
+
+    def rebuild(mean: Mean) -> StrainForm:
+        chosen = reference_medium(law.table, projectors, mean)
+        problem = _on(law, load, scheme, chosen.to(law.coefficients.dtype))
+        return replace(problem, rebuild=rebuild, mean=mean)
+
+    return rebuild(arithmetic)
+
+
+def _on(
+    law: PhaseLaw,
+    load: MacroLoad,
+    scheme: Discretization,
+    medium: Float[Tensor, "t c c"],
+) -> StrainForm:
+    green = green_operator(scheme, medium, load.free)
+    return StrainForm(law, Uniform(medium.detach()), green, load)
+
+
+def fit(load: Load, law: PhaseLaw) -> tuple[PhaseLaw, MacroLoad]:
+    """Law and load of one batch: s microstructures or tables times l load cases.
+
+    Raises
+    ------
+    ValueError
+        Numbers of samples that do not go together, or components of another
+        dimension.
+    """
+    samples = {len(law.labels), len(law.coefficients)} - {1}
+    if len(samples) > 1:
+        raise ValueError(
+            f"labels hold {len(law.labels)} samples and phases "
+            f"{len(law.coefficients)} tables: give as many, or one"
+        )
+    s = max(samples, default=1)
+    law = replace(law, labels=law.labels.expand(s, *law.labels.shape[1:]))
+    fields = [_batched(t, s, law) for t in load.macro()]
+    return law, MacroLoad(*fields)
+
+
+def _batched(values: Tensor, s: int, law: PhaseLaw) -> Float[Tensor, "b c"]:
+    c = law.components
+    if values.shape[-1] != c:
+        raise ValueError(
+            f"load has {values.shape[-1]} components but this problem has {c}"
+        )
+    if values.ndim == 2 and s > 1 and len(values) not in (1, s):
+        raise ValueError(
+            f"load holds {len(values)} cases but there are {s} samples: give one case, "
+            f"one per sample, or shape (1, {len(values)}, {c}) for all on each"
+        )
+    if values.ndim == 3 and s > 1 and len(values) not in (1, s):
+        raise ValueError(
+            f"load of shape {tuple(values.shape)} must have 1 or {s} as first length"
+        )
+    cases = values.reshape(-1, 1, c) if values.ndim < 3 else values
+    if s == 1 or len(cases) == s:
+        batch = cases.flatten(0, 1)
+    else:
+        batch = cases.expand(s, -1, -1).flatten(0, 1)
+    return batch.to(law.coefficients).contiguous()
+
+
+def on_device(law: PhaseLaw, dtype: torch.dtype) -> PhaseLaw:
+    """The law with its tables in ``dtype`` beside the labels."""
+    place = {"dtype": dtype, "device": law.labels.device}
+    eigen = None if law.eigenfield is None else law.eigenfield.to(**place)
+    return replace(law, coefficients=law.coefficients.to(**place), eigenfield=eigen)

@@ -1,0 +1,29 @@
+"""Discretizations by name."""
+
+from collections.abc import Callable, Mapping
+
+from lsml.green import Differential, Discretization
+from lsml.grid import Grid
+from lsml.physics.discretization.multilinear import GAUSS, MIDPOINT, Multilinear
+from lsml.physics.discretization.spectral import Spectral
+
+DISCRETIZATIONS: Mapping[str, Callable[[Grid, Differential], Discretization]] = {
+    "fourier": Spectral,
+    "rotated": lambda grid, d: Multilinear(grid, d, MIDPOINT),
+    "hex8": lambda grid, d: Multilinear(grid, d, GAUSS),
+    "quad4": lambda grid, d: Multilinear(grid, d, GAUSS),
+}
+
+
+def discretization(name: str, grid: Grid, differential: Differential) -> Discretization:
+    """The scheme called ``name`` on a grid.
+
+    Raises
+    ------
+    ValueError
+        Unknown name; the known ones are listed.
+    """
+    if name not in DISCRETIZATIONS:
+        known = ", ".join(sorted(DISCRETIZATIONS))
+        raise ValueError(f"discretization {name!r} is unknown; choose one of {known}")
+    return DISCRETIZATIONS[name](grid, differential)

@@ -1,0 +1,71 @@
+"""Label images: one phase number per voxel, checked before any work."""
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+
+def as_labels(labels: object, ndim: int | None, device: object) -> Int[Tensor, "s *n"]:
+    """Labels (*n) or (b, *n) as a batch of the smallest integer type that holds them.
+
+    Parameters
+    ----------
+    ndim : spatial axes if known (2 or 3); None reads three axes as one 3-D image.
+
+    Raises
+    ------
+    ValueError
+        Not integer or bool, wrong rank, an empty axis, or negative.
+    """
+    image = _as_tensor(labels, device)
+    if image.is_floating_point() or image.is_complex():
+        raise ValueError(f"labels must be integer or bool, got {image.dtype}")
+    ranks = (2, 3, 4) if ndim is None else (ndim, ndim + 1)
+    if image.ndim not in ranks:
+        raise ValueError(
+            f"labels of shape {tuple(image.shape)} must have {_either(ranks)} axes: "
+            "(nx, ny) or (nx, ny, nz), with the sample first in a batch"
+        )
+    if 0 in image.shape:
+        raise ValueError(f"labels of shape {tuple(image.shape)} have an empty axis")
+    single = min(image.ndim, 3) if ndim is None else ndim
+    image = image[None] if image.ndim == single else image
+    low, high = int(image.min()), int(image.max())
+    if low < 0:
+        raise ValueError(f"labels contain {low}; phases are numbered from 0")
+    return image.to(torch.uint8 if high < 256 else torch.int32)
+
+
+def check_range(labels: Int[Tensor, "s *n"], phases: int) -> None:
+    """Refuse labels without a phase.
+
+    Raises
+    ------
+    ValueError
+        A label is at least ``phases``.
+    """
+    high = int(labels.max())
+    if high >= phases:
+        raise ValueError(
+            f"labels contain {high} but only {phases} phases are given, "
+            f"for labels 0 to {phases - 1}"
+        )
+
+
+def _as_tensor(labels: object, device: object) -> Tensor:
+    if isinstance(labels, Tensor):
+        return labels if device is None else labels.to(torch.device(str(device)))
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iubf":
+        raise ValueError(f"labels must be integer or bool, got {array.dtype}")
+    if array.dtype.kind in "ui":
+        if array.size and int(array.max()) > np.iinfo(np.int32).max:
+            raise ValueError(f"labels contain {int(array.max())}, above 2147483647")
+        array = array.astype(np.int32 if array.itemsize > 1 else array.dtype)
+    target = None if device is None else torch.device(str(device))
+    return torch.as_tensor(np.ascontiguousarray(array), device=target)
+
+
+def _either(ranks: tuple[int, ...]) -> str:
+    return f"{', '.join(map(str, ranks[:-1]))} or {ranks[-1]}"

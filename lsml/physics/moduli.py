@@ -1,0 +1,197 @@
+"""Stiffness of a phase: a few independent moduli and the pattern they fill."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lsml.law import Entry
+from lsml.physics.mandel import PLANE
+
+Modulus = float | int | Tensor
+
+
+def _cubic_entries() -> tuple[Entry, ...]:
+    normal = [(i, j, 0 if i == j else 1) for i in range(3) for j in range(3)]
+    return tuple(normal + [(i, i, 2) for i in range(3, 6)])
+
+
+def full_entries(c: int) -> tuple[Entry, ...]:
+    """Every entry of a symmetric c × c matrix, upper triangle counted row by row."""
+    place = {(i, j): n for n, (i, j) in enumerate(upper(c))}
+    return tuple(
+        (i, j, place[min(i, j), max(i, j)]) for i in range(c) for j in range(c)
+    )
+
+
+def upper(c: int) -> list[tuple[int, int]]:
+    """Upper triangle of a c × c matrix, row by row."""
+    return [(i, j) for i in range(c) for j in range(i, c)]
+
+
+CUBIC = _cubic_entries()
+
+
+@dataclass(frozen=True)
+class Stiffness:
+    """Independent moduli, (g,) or one row per sample (b, g), and where they stand.
+
+    Made by :func:`isotropic`, :func:`cubic` or :func:`anisotropic`.
+    """
+
+    moduli: Float[Tensor, "*b g"]
+    entries: tuple[Entry, ...]
+
+    @property
+    def components(self) -> int:
+        """Size c of the Mandel matrix."""
+        return 1 + max(i for i, _, _ in self.entries)
+
+    def plane_strain(self) -> "Stiffness":
+        """What is left of it if nothing depends on, or moves along, the third axis."""
+        if self.components == len(PLANE):
+            return self
+        kept = {old: new for new, old in enumerate(PLANE)}
+        entries = [
+            (kept[i], kept[j], g)
+            for i, j, g in self.entries
+            if i in kept and j in kept
+        ]
+        return replace(self, entries=tuple(entries))
+
+    def general(self) -> "Stiffness":
+        """The same stiffness with all entries of the triangle independent."""
+        place = {(i, j): g for i, j, g in self.entries}
+        moduli = [
+            self.moduli[..., place[ij]]
+            if ij in place
+            else torch.zeros_like(self.moduli[..., 0])
+            for ij in upper(self.components)
+        ]
+        return Stiffness(torch.stack(moduli, -1), full_entries(self.components))
+
+    def matrix(self) -> Float[Tensor, "*b c c"]:
+        """Mandel matrix."""
+        full, c = self.general(), self.components
+        return full.moduli[..., [g for _, _, g in full.entries]].unflatten(-1, (c, c))
+
+
+def isotropic(
+    *,
+    E: Modulus | None = None,  # noqa: N803 (the field's name)
+    nu: Modulus | None = None,
+    K: Modulus | None = None,  # noqa: N803
+    G: Modulus | None = None,  # noqa: N803
+    lam: Modulus | None = None,
+    mu: Modulus | None = None,
+) -> Stiffness:
+    """Isotropic phase from (E, nu), (K, G) or (lam, mu); K is the 3-D bulk modulus.
+
+    Numbers, or tensors with one value per sample. E = 0 makes a pore.
+
+    Raises
+    ------
+    ValueError
+        Not exactly one of the three pairs, a value that is not finite, or moduli
+        that are not positive definite.
+    """
+    given = {k: v for k, v in locals().items() if v is not None}
+    pairs = {("E", "nu"): _from_young, ("K", "G"): _from_bulk, ("lam", "mu"): _lame}
+    convert = pairs.get(tuple(given))
+    if convert is None:
+        raise ValueError(
+            f"isotropic takes (E, nu), (K, G) or (lam, mu), got {sorted(given)}"
+        )
+    first, second = _as_tensors(list(given.items()))
+    lame, shear = convert(first, second)
+    moduli = torch.stack([lame + 2 * shear, lame, 2 * shear], -1)
+    return _checked(Stiffness(moduli, CUBIC), f"isotropic({_shown(given)})")
+
+
+def cubic(C11: Modulus, C12: Modulus, C44: Modulus) -> Stiffness:  # noqa: N803
+    """Cubic phase with axes along the grid; C44 is the shear modulus, C_2323.
+
+    Raises
+    ------
+    ValueError
+        A value that is not finite, or moduli that are not positive definite.
+    """
+    given = {"C11": C11, "C12": C12, "C44": C44}
+    c11, c12, c44 = _as_tensors(list(given.items()))
+    moduli = torch.stack([c11, c12, 2 * c44], -1)
+    return _checked(Stiffness(moduli, CUBIC), f"cubic({_shown(given)})")
+
+
+def anisotropic(matrix: object) -> Stiffness:
+    """Any phase from its Mandel matrix, (6, 6), (3, 3) in 2-D, or one per sample.
+
+    Raises
+    ------
+    ValueError
+        Wrong shape, not symmetric, not finite or not positive definite.
+    """
+    c = matrix if isinstance(matrix, Tensor) else torch.as_tensor(matrix)
+    if not c.is_floating_point():
+        c = c.double()
+    if c.ndim not in (2, 3) or c.shape[-1] != c.shape[-2] or c.shape[-1] not in (3, 6):
+        raise ValueError(
+            f"stiffness of shape {tuple(c.shape)} must be a Mandel matrix (6, 6), "
+            "or (3, 3) in 2-D, or one such matrix per sample"
+        )
+    transposed = c.detach().transpose(-1, -2)
+    scale = c.detach().abs().amax() if c.numel() else 0.0
+    if bool(((c.detach() - transposed).abs() > 1e-6 * scale).any()):
+        raise ValueError("stiffness is not symmetric: C_ij and C_ji must agree")
+    symmetric = (c + c.transpose(-1, -2)) / 2
+    rows = [symmetric[..., i, j] for i, j in upper(c.shape[-1])]
+    stiffness = Stiffness(torch.stack(rows, -1), full_entries(c.shape[-1]))
+    return _checked(stiffness, "stiffness matrix")
+
+
+def _from_young(young: Tensor, nu: Tensor) -> tuple[Tensor, Tensor]:
+    return young * nu / ((1 + nu) * (1 - 2 * nu)), young / (2 * (1 + nu))
+
+
+def _from_bulk(bulk: Tensor, shear: Tensor) -> tuple[Tensor, Tensor]:
+    return bulk - 2 * shear / 3, shear
+
+
+def _lame(lam: Tensor, mu: Tensor) -> tuple[Tensor, Tensor]:
+    return lam, mu
+
+
+def _as_tensors(given: Sequence[tuple[str, Modulus]]) -> Sequence[Tensor]:
+    values = []
+    for name, value in given:
+        t = torch.as_tensor(value)
+        t = t if t.is_floating_point() else t.double()
+        values.append(t.double() if not isinstance(value, Tensor) else t)
+        if t.ndim > 1:
+            raise ValueError(
+                f"{name} of shape {tuple(t.shape)} must be a number or one per sample"
+            )
+    return torch.broadcast_tensors(*values)
+
+
+def _shown(given: dict[str, Modulus]) -> str:
+    numbers = {
+        k: v.detach().tolist() if isinstance(v, Tensor) else v for k, v in given.items()
+    }
+    return ", ".join(f"{k}={v}" for k, v in numbers.items())
+
+
+def _checked(stiffness: Stiffness, name: str) -> Stiffness:
+    matrix = stiffness.matrix().detach().double()
+    if not bool(matrix.isfinite().all()):
+        raise ValueError(f"{name} is not finite")
+    eigenvalues = torch.linalg.eigvalsh(matrix)
+    low, high = eigenvalues[..., 0], eigenvalues[..., -1]
+    pore = (matrix == 0).all(-1).all(-1)
+    if bool(((low <= 1e-12 * high) & ~pore).any()):
+        raise ValueError(
+            f"{name} is not positive definite: its eigenvalues go from "
+            f"{float(low.min()):.3g} to {float(high.max()):.3g}"
+        )
+    return stiffness

@@ -1,0 +1,90 @@
+"""A stiffness per label, as the table that a law reads."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lsml.law import Entry
+from lsml.physics.moduli import Stiffness, anisotropic
+
+Phase = Stiffness | Tensor | np.ndarray | Sequence[Sequence[float]]
+Phases = Sequence[Phase] | Sequence[Sequence[Phase]] | Tensor | np.ndarray
+
+
+def phase_table(
+    phases: Phases, ndim: int
+) -> tuple[Float[Tensor, "t p g"], tuple[Entry, ...]]:
+    """Moduli of each phase, shared (t = 1) or one table per sample, and their pattern.
+
+    Raises
+    ------
+    ValueError
+        No phase, tables of different length, or a stiffness of the wrong size.
+    """
+    rows = _rows(phases)
+    lengths = {len(row) for row in rows}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ValueError(
+            f"phases must list one stiffness per label, got lists of length "
+            f"{sorted(len(row) for row in rows)}"
+        )
+    table = [[_fitted(phase, ndim) for phase in row] for row in rows]
+    patterns = {s.entries for row in table for s in row}
+    if len(patterns) > 1:
+        table = [[s.general() for s in row] for row in table]
+    entries = table[0][0].entries
+    return torch.cat([_row(row) for row in table]), entries
+
+
+def _rows(phases: Phases) -> list[list[Phase]]:
+    """Lists of phases: one for all samples, or one for each."""
+    if isinstance(phases, (Tensor, np.ndarray)):
+        if phases.ndim not in (3, 4):
+            raise ValueError(
+                f"phases as an array of shape {tuple(phases.shape)} must be "
+                "(p, c, c), or (b, p, c, c) with one table per sample"
+            )
+        return [list(t) for t in (phases if phases.ndim == 4 else phases[None])]
+    if not isinstance(phases, Sequence) or not phases:
+        raise ValueError("phases must list one stiffness per label")
+    if all(isinstance(p, (list, tuple)) and _nested(p) for p in phases):
+        return [list(row) for row in phases]  # type: ignore[arg-type]
+    return [list(phases)]  # type: ignore[arg-type]
+
+
+def _nested(row: Sequence[object]) -> bool:
+    """Whether a list holds phases, and not the rows of one matrix."""
+    return any(isinstance(p, Stiffness) or np.ndim(p) >= 2 for p in row)  # type: ignore[arg-type]
+
+
+def _fitted(phase: Phase, ndim: int) -> Stiffness:
+    """As a stiffness of the right dimension."""
+    stiffness = phase if isinstance(phase, Stiffness) else anisotropic(phase)
+    if ndim == 2:
+        return stiffness.plane_strain()
+    if stiffness.components != 6:
+        raise ValueError(
+            "a (3, 3) stiffness was given for a 3-D image: give a (6, 6) Mandel matrix"
+        )
+    return stiffness
+
+
+def _row(row: list[Stiffness]) -> Float[Tensor, "t p g"]:
+    moduli = [s.moduli if s.moduli.ndim == 2 else s.moduli[None] for s in row]
+    counts = {len(m) for m in moduli} - {1}
+    if len(counts) > 1:
+        raise ValueError(
+            f"phases have moduli for {sorted(counts)} samples: give one value per "
+            "sample everywhere, or a single one"
+        )
+    device = next((m.device for m in moduli if m.device.type != "cpu"), None)
+    dtype = moduli[0].dtype
+    for m in moduli[1:]:
+        dtype = torch.promote_types(dtype, m.dtype)
+    samples = max(counts, default=1)
+    return torch.stack(
+        [m.to(dtype=dtype, device=device).expand(samples, -1) for m in moduli], 1
+    )

@@ -1,0 +1,255 @@
+"""Lippmann-Schwinger problems x = x̄ − Γ τ(x), as the rules see them.
+
+A problem offers its residual as a pair (force, step): ``step = precondition(force)``
+is what a fixed point adds to x, and ``pairing(force, step)`` is its squared norm. All
+rules are written in these terms, so each runs on every form of a problem.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from lsml.grid import Grid
+from lsml.law import Law
+from lsml.numerics import dot, root
+from lsml.typing import Field, PerSample, Tags, Vector
+
+
+class Residual(NamedTuple):
+    """What is left of the equations at x: as a force, and as a step of the field."""
+
+    force: Vector
+    step: Vector
+
+
+class Problem(ABC):
+    """The interface between rules and problems; subclasses choose the unknown x."""
+
+    @property
+    @abstractmethod
+    def tags(self) -> Tags:
+        """What the rules may assume."""
+
+    @property
+    @abstractmethod
+    def batch(self) -> int:
+        """Samples b."""
+
+    @abstractmethod
+    def start(self) -> Vector:
+        """The unknown at which the field is the background x̄."""
+
+    @abstractmethod
+    def enter(self, field: Field) -> Vector:
+        """The unknown that represents a field, as well as this form can."""
+
+    @abstractmethod
+    def field(self, x: Vector) -> Field:
+        """Field at the quadrature points, (b, q·c, *n)."""
+
+    @abstractmethod
+    def flux(self, x: Vector) -> Field:
+        """σ(x) at the quadrature points."""
+
+    @abstractmethod
+    def admit(self, x: Vector) -> Vector:
+        """Nearest admissible unknown: compatible, with the prescribed mean."""
+
+    @abstractmethod
+    def project(self, d: Vector) -> Vector:
+        """Admissible part of an increment."""
+
+    @abstractmethod
+    def force(self, x: Vector) -> Vector:
+        """Out-of-balance force of an admissible x."""
+
+    @abstractmethod
+    def precondition(self, force: Vector) -> Vector:
+        """The step by which the reference medium answers a force."""
+
+    @abstractmethod
+    def hessian(self, x: Vector, d: Vector) -> Vector:
+        """Minus the derivative of ``force`` at x along an admissible d."""
+
+    @abstractmethod
+    def pairing(self, force: Vector, d: Vector) -> PerSample:
+        """Virtual work of a force along d, per unit volume."""
+
+    @abstractmethod
+    def residual(self, x: Vector) -> Residual:
+        """Total residual, zero at the solution only: equilibrium and admissibility."""
+
+    @abstractmethod
+    def norm(self, residual: Residual) -> PerSample:
+        """Norm of a residual; that of the reference medium where there is one."""
+
+    @abstractmethod
+    def magnitude(self) -> PerSample:
+        """Size, in that norm, of the terms whose cancellation makes the residual."""
+
+
+@dataclass(frozen=True)
+class LippmannSchwinger(Problem):
+    """Any H = A + B: a law, the reference A, its Green operator Γ = A⁻¹, a background.
+
+    The general form of Kelly & Kalidindi (2021, section 2.2), with no assumption on
+    the physics; ``green`` maps a flux to a field and may be any callable.
+    """
+
+    grid: Grid
+    law: Law
+    reference: Law
+    green: Callable[[Field], Field]
+    background: Field
+
+    @property
+    def tags(self) -> Tags:
+        """Those of the law."""
+        return self.law.tags
+
+    @property
+    def batch(self) -> int:
+        """Samples b."""
+        return self.background.shape[0]
+
+    def start(self) -> Vector:
+        """x̄."""
+        return self.background
+
+    def enter(self, field: Field) -> Vector:
+        """The field itself."""
+        return field
+
+    def field(self, x: Vector) -> Field:
+        """The unknown itself."""
+        return x
+
+    def flux(self, x: Vector) -> Field:
+        """σ(x)."""
+        return self.law(x)
+
+    def admit(self, x: Vector) -> Vector:
+        """Every field is admissible."""
+        return x
+
+    def project(self, d: Vector) -> Vector:
+        """Every increment is admissible."""
+        return d
+
+    def polarization(self, x: Field) -> Field:
+        """τ(x) = σ(x) − C⁰ x, the B of H = A + B."""
+        return self.law(x) - self.reference(x)
+
+    def fixed_point(self, x: Field) -> Field:
+        """Φ(x) = x̄ − Γ τ(x)."""
+        return self.background - self.green(self.polarization(x))
+
+    def force(self, x: Vector) -> Vector:
+        """Φ(x) − x: force and step are the same without a metric."""
+        return self.fixed_point(x) - x
+
+    def precondition(self, force: Vector) -> Vector:
+        """Identity."""
+        return force
+
+    def hessian(self, x: Vector, d: Vector) -> Vector:
+        """(I + Γ τ'(x)) d."""
+        return d + self.green(self.law.tangent(x, d) - self.reference(d))
+
+    def pairing(self, force: Vector, d: Vector) -> PerSample:
+        """Volume average of force·d."""
+        return dot(force, d) / self.grid.size
+
+    def residual(self, x: Vector) -> Residual:
+        """Φ(x) − x."""
+        step = self.force(x)
+        return Residual(step, step)
+
+    def norm(self, residual: Residual) -> PerSample:
+        """Root mean square of the step."""
+        return root(self.pairing(residual.step, residual.step))
+
+    def magnitude(self) -> PerSample:
+        """Root mean square of x̄."""
+        return root(self.pairing(self.background, self.background))
+
+
+@dataclass(frozen=True)
+class Linearized(Problem):
+    """The linear problem ``hessian(x) v = drive``, on the form of another problem.
+
+    With ``drive = force(x)`` its solution is Newton's step; with the derivative of a
+    quantity as drive, it is the adjoint of the implicit function theorem (H is
+    symmetric for the problems it is used on).
+    """
+
+    problem: Problem
+    x: Vector
+    drive: Vector
+
+    @property
+    def tags(self) -> Tags:
+        """Those of the problem, and linear."""
+        return self.problem.tags | {"linear"}
+
+    @property
+    def batch(self) -> int:
+        """Samples b."""
+        return self.problem.batch
+
+    def start(self) -> Vector:
+        """No increment."""
+        return torch.zeros_like(self.x)
+
+    def enter(self, field: Field) -> Vector:
+        """Increment from the current point to a field."""
+        return self.problem.enter(field) - self.x
+
+    def field(self, x: Vector) -> Field:
+        """Increment of the field."""
+        return self.problem.field(self.x + x) - self.problem.field(self.x)
+
+    def flux(self, x: Vector) -> Field:
+        """Flux at the end of the increment."""
+        return self.problem.flux(self.x + x)
+
+    def admit(self, x: Vector) -> Vector:
+        """Admissible part: increments start from zero."""
+        return self.problem.project(x)
+
+    def project(self, d: Vector) -> Vector:
+        """As in the problem."""
+        return self.problem.project(d)
+
+    def force(self, x: Vector) -> Vector:
+        """Drive − H x."""
+        return self.drive - self.problem.hessian(self.x, x)
+
+    def precondition(self, force: Vector) -> Vector:
+        """As in the problem."""
+        return self.problem.precondition(force)
+
+    def hessian(self, x: Vector, d: Vector) -> Vector:
+        """H d, wherever it is taken."""
+        return self.problem.hessian(self.x, d)
+
+    def pairing(self, force: Vector, d: Vector) -> PerSample:
+        """As in the problem."""
+        return self.problem.pairing(force, d)
+
+    def residual(self, x: Vector) -> Residual:
+        """Equilibrium and admissibility of the increment."""
+        force = self.force(x)
+        return Residual(force, self.precondition(force) + self.project(x) - x)
+
+    def norm(self, residual: Residual) -> PerSample:
+        """As in the problem."""
+        return self.problem.norm(residual)
+
+    def magnitude(self) -> PerSample:
+        """Size of the answer to the drive."""
+        step = self.precondition(self.drive)
+        return self.norm(Residual(self.drive, step))

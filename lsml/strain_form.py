@@ -1,0 +1,170 @@
+"""Compatible problems with the strain (or gradient) as the unknown.
+
+The language of Moulinec & Suquet (1998) and of the learned rules, whose fields need
+not be compatible: x is the field at the quadrature points.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lsml.green import Discretization, GreenOperator
+from lsml.grid import Grid
+from lsml.law import Law, Uniform
+from lsml.numerics import dot, root
+from lsml.problem import Problem, Residual
+from lsml.typing import Field, Mean, PerSample, Tags, Vector
+
+
+class MacroLoad(NamedTuple):
+    """What is prescribed on average, component by component.
+
+    ``field`` where the mean field is prescribed and 0 elsewhere, ``flux`` where the
+    mean flux is and 0 elsewhere, ``free`` 1 where the mean field is free.
+    """
+
+    field: Float[Tensor, "b c"]
+    flux: Float[Tensor, "b c"]
+    free: Float[Tensor, "b c"]
+
+
+@dataclass(frozen=True)
+class StrainForm(Problem):
+    """x = x̄ − Γ τ(x) on fields that derive from a potential.
+
+    x̄ is what the load leaves in the homogeneous reference medium: the prescribed mean,
+    completed by the answer to the prescribed mean flux.
+
+    Attributes
+    ----------
+    rebuild : makes the same problem with the reference medium of a given mean of the
+        phases; None if the medium was given by the user.
+    mean : the mean that made the present reference.
+    """
+
+    law: Law
+    reference: Uniform
+    green: GreenOperator
+    load: MacroLoad
+    rebuild: "Callable[[Mean], StrainForm] | None" = None
+    mean: Mean | None = None
+
+    @property
+    def tags(self) -> Tags:
+        """Those of the law, and compatible."""
+        return self.law.tags | {"compatible"}
+
+    @property
+    def batch(self) -> int:
+        """Samples b: load cases times microstructures."""
+        return self.load.field.shape[0]
+
+    @property
+    def discretization(self) -> Discretization:
+        """Gradient and quadrature."""
+        return self.green.discretization
+
+    @property
+    def grid(self) -> Grid:
+        """Voxels."""
+        return self.discretization.grid
+
+    def referred(self, mean: Mean) -> "StrainForm":
+        """The same problem with the reference medium that a rule asks for."""
+        if self.rebuild is None or mean is self.mean:
+            return self
+        return self.rebuild(mean)
+
+    def unloaded_law(self, law: Law) -> "StrainForm":
+        """The same problem with another law on the same reference medium."""
+        return replace(self, law=law, rebuild=None)
+
+    @cached_property
+    def background(self) -> Float[Tensor, "b c"]:
+        """x̄, uniform: the mean field of the reference medium under the load."""
+        field, flux, _ = self.load
+        excess = flux - self._reference_mean(field)
+        return field + self.green.mean_compliance(excess)
+
+    def _reference_mean(self, field: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+        ones = [1] * self.grid.ndim
+        return self.reference(field.reshape(*field.shape, *ones)).flatten(1)
+
+    def spread(self, mean: Float[Tensor, "b c"]) -> Float[Tensor, "b k *one"]:
+        """A uniform field at every quadrature point, ready to broadcast."""
+        repeated = mean.repeat(1, self.discretization.points)
+        return repeated.reshape(*repeated.shape, *[1] * self.grid.ndim)
+
+    def start(self) -> Vector:
+        """x̄ at every point."""
+        uniform = self.spread(self.background)
+        return uniform.expand(*uniform.shape[:2], *self.grid.shape).contiguous()
+
+    def enter(self, field: Field) -> Vector:
+        """The field, repeated over the points if it is given once per voxel."""
+        c, q = self.background.shape[1], self.discretization.points
+        if field.shape[1] == c * q:
+            return field
+        return field.repeat(1, q, *[1] * self.grid.ndim)
+
+    def field(self, x: Vector) -> Field:
+        """The unknown itself."""
+        return x
+
+    def flux(self, x: Vector) -> Field:
+        """σ(x)."""
+        return self.law(x)
+
+    def admit(self, x: Vector) -> Vector:
+        """Compatible part of x, with the prescribed mean."""
+        uniform = self.spread(self.background)
+        return uniform + self.project(x - uniform)
+
+    def project(self, d: Vector) -> Vector:
+        """Γ C⁰ d, the projection on compatible fields, orthogonal in C⁰."""
+        return self.green(self.reference(d))
+
+    def polarization(self, x: Field) -> Field:
+        """τ(x) = σ(x) − C⁰ x."""
+        return self.law(x) - self.reference(x)
+
+    def fixed_point(self, x: Field) -> Field:
+        """Φ(x) = x̄ − Γ τ(x)."""
+        return self.spread(self.background) - self.green(self.polarization(x))
+
+    def force(self, x: Vector) -> Vector:
+        """Prescribed mean flux − σ(x)."""
+        return self.spread(self.load.flux) - self.law(x)
+
+    def precondition(self, force: Vector) -> Vector:
+        """Γ force: exactly a gradient, hence free of rounding outside that space."""
+        return self.green(force)
+
+    def hessian(self, x: Vector, d: Vector) -> Vector:
+        """σ'(x) d."""
+        return self.law.tangent(x, d)
+
+    def pairing(self, force: Vector, d: Vector) -> PerSample:
+        """Mean over voxels and points of force·d."""
+        return dot(force, d) / (self.grid.size * self.discretization.points)
+
+    def residual(self, x: Vector) -> Residual:
+        """Φ(x) − x, which sees what is out of balance and what is incompatible."""
+        return Residual(self.force(x), self.fixed_point(x) - x)
+
+    def norm(self, residual: Residual) -> PerSample:
+        """√<step, C⁰ step>."""
+        return root(self.pairing(self.reference(residual.step), residual.step))
+
+    def magnitude(self) -> PerSample:
+        """√<σ, C⁰⁻¹ σ> of the flux at x̄, of which the residual is a part."""
+        b, c = self.background.shape
+        flux = self.law(self.background.reshape(b, c, *[1] * self.grid.ndim))
+        flux = flux.expand(b, c, *self.grid.shape)
+        inverse = Uniform(torch.linalg.inv(self.reference.matrix))
+        return root(dot(flux, inverse(flux)) / self.grid.size)
