@@ -1,0 +1,35 @@
+"""Physical and learned solvers for Lippmann-Schwinger equations, in PyTorch."""
+
+from importlib.metadata import version as _version
+
+from lsml.api import solve as solve
+from lsml.gradients import Detached as Detached
+from lsml.gradients import Implicit as Implicit
+from lsml.gradients import Unrolled as Unrolled
+from lsml.grid import Grid as Grid
+from lsml.homogenization import EffectiveStiffness as EffectiveStiffness
+from lsml.homogenization import homogenize as homogenize
+from lsml.law import Law as Law
+from lsml.metrics import mase as mase
+from lsml.physics.elasticity import elasticity as elasticity
+from lsml.physics.kernels import PhaseKernels as PhaseKernels
+from lsml.physics.loads import load as load
+from lsml.physics.moduli import Stiffness as Stiffness
+from lsml.physics.moduli import anisotropic as anisotropic
+from lsml.physics.moduli import cubic as cubic
+from lsml.physics.moduli import isotropic as isotropic
+from lsml.physics.rules.conjugate_gradient import (
+    ConjugateGradient as ConjugateGradient,
+)
+from lsml.physics.rules.moulinec import Moulinec as Moulinec
+from lsml.physics.rules.steepest_descent import SteepestDescent as SteepestDescent
+from lsml.problem import LippmannSchwinger as LippmannSchwinger
+from lsml.problem import Problem as Problem
+from lsml.rule import UpdateRule as UpdateRule
+from lsml.safeguard import Safeguarded as Safeguarded
+from lsml.schedule import Schedule as Schedule
+from lsml.solution import ConvergenceError as ConvergenceError
+from lsml.solution import Solution as Solution
+from lsml.state import Status as Status
+
+__version__ = _version("lsml")

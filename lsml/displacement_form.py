@@ -39,6 +39,11 @@ class DisplacementForm(Problem):
         return self.strain.batch
 
     @property
+    def differentiable(self) -> bool:
+        """As in the strain form."""
+        return self.strain.differentiable
+
+    @property
     def potentials(self) -> int:
         """Components m of the displacement."""
         return self.strain.discretization.differential.potentials

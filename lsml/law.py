@@ -25,6 +25,11 @@ class Law(ABC):
     def tags(self) -> Tags:
         """What the rules may assume about σ."""
 
+    @property
+    def differentiable(self) -> bool:
+        """Whether a parameter of the law asks for its gradient."""
+        return False
+
     @abstractmethod
     def __call__(self, x: Field) -> Field:
         """Flux at the field x."""
@@ -51,6 +56,10 @@ class Uniform(Law):
         points = points.unflatten(0, (self.matrix.shape[0], -1))
         y = torch.einsum("scd,slqd...->slqc...", self.matrix, points)
         return y.flatten(0, 1).flatten(1, 2)
+
+    def mean(self, x: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+        """Mean flux of a mean field."""
+        return self(x[..., None])[..., 0]
 
     def tangent(self, x: Field, v: Field) -> Field:
         """C v: the law is linear."""
@@ -94,6 +103,12 @@ class PhaseLaw(Law):
         moduli = self.coefficients[..., [g for _, _, g in self.entries]]
         empty = moduli.new_zeros(*moduli.shape[:2], c * c)
         return empty.index_copy(2, places.to(moduli.device), moduli).unflatten(2, (c, c))
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether moduli or eigenfield do."""
+        eigen = self.eigenfield is not None and self.eigenfield.requires_grad
+        return self.coefficients.requires_grad or eigen
 
     def without_eigenfield(self) -> "PhaseLaw":
         """The same phases, free of eigenfield."""

@@ -38,6 +38,11 @@ class Problem(ABC):
     def batch(self) -> int:
         """Samples b."""
 
+    @property
+    @abstractmethod
+    def differentiable(self) -> bool:
+        """Whether law or load ask for their gradient."""
+
     @abstractmethod
     def start(self) -> Vector:
         """The unknown at which the field is the background x̄."""
@@ -114,6 +119,11 @@ class LippmannSchwinger(Problem):
     def batch(self) -> int:
         """Samples b."""
         return self.background.shape[0]
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether law or background ask for their gradient."""
+        return self.law.differentiable or self.background.requires_grad
 
     def start(self) -> Vector:
         """x̄."""
@@ -199,6 +209,11 @@ class Linearized(Problem):
     def batch(self) -> int:
         """Samples b."""
         return self.problem.batch
+
+    @property
+    def differentiable(self) -> bool:
+        """An auxiliary problem: never."""
+        return False
 
     def start(self) -> Vector:
         """No increment."""

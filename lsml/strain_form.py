@@ -6,7 +6,6 @@ not be compatible: x is the field at the quadrature points.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -33,15 +32,23 @@ class MacroLoad(NamedTuple):
     free: Float[Tensor, "b c"]
 
 
+def uniform_answer(
+    reference: Uniform, green: GreenOperator, load: MacroLoad
+) -> Float[Tensor, "b c"]:
+    """Mean field of the homogeneous reference medium under the load: x̄.
+
+    The prescribed mean field, completed by the answer to the prescribed mean flux.
+    """
+    return load.field + green.mean_compliance(load.flux - reference.mean(load.field))
+
+
 @dataclass(frozen=True)
 class StrainForm(Problem):
     """x = x̄ − Γ τ(x) on fields that derive from a potential.
 
-    x̄ is what the load leaves in the homogeneous reference medium: the prescribed mean,
-    completed by the answer to the prescribed mean flux.
-
     Attributes
     ----------
+    background : x̄, uniform; made by :func:`uniform_answer`.
     rebuild : makes the same problem with the reference medium of a given mean of the
         phases; None if the medium was given by the user.
     mean : the mean that made the present reference.
@@ -50,6 +57,7 @@ class StrainForm(Problem):
     law: Law
     reference: Uniform
     green: GreenOperator
+    background: Float[Tensor, "b c"]
     load: MacroLoad
     rebuild: "Callable[[Mean], StrainForm] | None" = None
     mean: Mean | None = None
@@ -65,6 +73,12 @@ class StrainForm(Problem):
         return self.load.field.shape[0]
 
     @property
+    def differentiable(self) -> bool:
+        """Whether law or load ask for their gradient."""
+        loads = self.load.field.requires_grad or self.load.flux.requires_grad
+        return self.law.differentiable or loads
+
+    @property
     def discretization(self) -> Discretization:
         """Gradient and quadrature."""
         return self.green.discretization
@@ -74,26 +88,16 @@ class StrainForm(Problem):
         """Voxels."""
         return self.discretization.grid
 
+    @property
+    def strain(self) -> "StrainForm":
+        """Itself: what the displacement form is made of."""
+        return self
+
     def referred(self, mean: Mean) -> "StrainForm":
         """The same problem with the reference medium that a rule asks for."""
         if self.rebuild is None or mean is self.mean:
             return self
         return self.rebuild(mean)
-
-    def unloaded_law(self, law: Law) -> "StrainForm":
-        """The same problem with another law on the same reference medium."""
-        return replace(self, law=law, rebuild=None)
-
-    @cached_property
-    def background(self) -> Float[Tensor, "b c"]:
-        """x̄, uniform: the mean field of the reference medium under the load."""
-        field, flux, _ = self.load
-        excess = flux - self._reference_mean(field)
-        return field + self.green.mean_compliance(excess)
-
-    def _reference_mean(self, field: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
-        ones = [1] * self.grid.ndim
-        return self.reference(field.reshape(*field.shape, *ones)).flatten(1)
 
     def spread(self, mean: Float[Tensor, "b c"]) -> Float[Tensor, "b k *one"]:
         """A uniform field at every quadrature point, ready to broadcast."""

@@ -11,7 +11,7 @@ from lsml.law import PhaseLaw, Uniform
 from lsml.physics.loads import Load
 from lsml.physics.reference import reference_medium
 from lsml.rule import arithmetic
-from lsml.strain_form import MacroLoad, StrainForm
+from lsml.strain_form import MacroLoad, StrainForm, uniform_answer
 from lsml.typing import Mean
 
 
@@ -40,8 +40,10 @@ def _on(
     scheme: Discretization,
     medium: Float[Tensor, "t c c"],
 ) -> StrainForm:
+    reference = Uniform(medium.detach())
     green = green_operator(scheme, medium, load.free)
-    return StrainForm(law, Uniform(medium.detach()), green, load)
+    background = uniform_answer(reference, green, load)
+    return StrainForm(law, reference, green, background, load)
 
 
 def fit(load: Load, law: PhaseLaw) -> tuple[PhaseLaw, MacroLoad]:

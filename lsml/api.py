@@ -1,0 +1,80 @@
+"""The public entry point: from labels or a problem to a solution."""
+
+import time
+from typing import Any, Unpack
+
+from lsml.gradients import Gradient
+from lsml.inputs import (
+    ProblemOptions,
+    as_problem,
+    as_rule,
+    as_start,
+    check_limits,
+    in_form,
+)
+from lsml.rule import UpdateRule
+from lsml.running import Run
+from lsml.solution import Solution
+from lsml.stop import RelativeResidual
+from lsml.typing import Field
+
+
+def solve(  # noqa: PLR0913 (the public entry)
+    m: object,
+    rule: UpdateRule[Any] | str = "cg",
+    *,
+    weights: str | None = None,
+    tol: float = 1e-6,
+    max_iter: int = 1000,
+    x0: Field | None = None,
+    gradient: Gradient | None = None,
+    record: bool = False,
+    progress: bool = False,
+    throw: bool = True,
+    quadrature: bool = False,
+    form: str = "displacement",
+    **options: Unpack[ProblemOptions],
+) -> Solution:
+    """Strain and stress inside a heterogeneous material.
+
+    Parameters
+    ----------
+    m : label image (*n) or batch (b, *n), or a problem made by a builder such as
+        :func:`lsml.elasticity`. Labels alone are the problem of Kelly & Kalidindi
+        (2021): E = 1 and ``contrast`` (10), ν = 0.3, mean strain ε_11 = 10⁻³.
+    rule : ``"cg"``, ``"moulinec"``, ``"steepest_descent"``, or any object with the
+        :class:`lsml.UpdateRule` interface.
+    weights : of a learned rule.
+    tol : certified residual in the C⁰ norm, relative to that of the mean strain.
+    max_iter : iterations after which a sample gives up.
+    x0 : strain to start from, (b, c, *n) per voxel or at the quadrature points.
+    gradient : :class:`lsml.Unrolled` or :class:`lsml.Implicit`; None takes Implicit
+        when moduli or load require a gradient, and records nothing otherwise.
+    record : keep the strain of every iterate.
+    progress : show a line on stderr while it runs, on a terminal.
+    throw : raise if a sample fails.
+    quadrature : keep the quadrature points of strain and stress.
+    form : unknown of the iteration, ``"displacement"`` (fast) or ``"strain"``; the
+        iterates are the same.
+    **options : for labels only, those of :func:`lsml.elasticity` and ``contrast``.
+
+    Returns
+    -------
+    Solution
+        Fields and certificates, one per sample along the first axis.
+
+    Raises
+    ------
+    ValueError
+        Bad input: one sentence naming it and what was expected, before any work.
+    ConvergenceError
+        A sample failed and ``throw`` is set; it carries the solution.
+    """
+    started = time.perf_counter()
+    check_limits(tol, max_iter)
+    chosen = as_rule(rule, weights)
+    problem = in_form(as_problem(m, options), form, chosen)
+    start = None if x0 is None else problem.enter(as_start(x0, problem))
+    run = Run(problem, chosen, RelativeResidual(tol), max_iter, start, started)
+    solution = run(gradient, record=record, progress=progress, quadrature=quadrature)
+    return solution.check() if throw else solution

@@ -1,0 +1,133 @@
+"""From what a user passes to rules, problems and starts, checked before any work."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor
+
+from lsml.displacement_form import DisplacementForm
+from lsml.physics.elasticity import two_phase
+from lsml.physics.loads import Load
+from lsml.physics.phases import Phase, Phases
+from lsml.physics.rules.conjugate_gradient import ConjugateGradient
+from lsml.physics.rules.moulinec import Moulinec
+from lsml.physics.rules.steepest_descent import SteepestDescent
+from lsml.problem import Problem
+from lsml.rule import UpdateRule
+from lsml.strain_form import StrainForm
+from lsml.typing import Field
+
+RULES: Mapping[str, Callable[[], UpdateRule[Any]]] = {
+    "cg": ConjugateGradient,
+    "moulinec": Moulinec,
+    "steepest_descent": SteepestDescent,
+}
+FORMS: Mapping[str, Callable[[StrainForm], Problem]] = {
+    "displacement": DisplacementForm,
+    "strain": lambda problem: problem,
+}
+
+
+class ProblemOptions(TypedDict, total=False):
+    """Options of `solve` and `homogenize` for labels; see `lsml.elasticity`."""
+
+    contrast: float
+    phases: Phases
+    load: Load
+    discretization: str
+    spacing: tuple[float, ...]
+    eigenstrain: Any
+    reference: Phase
+    dtype: torch.dtype
+    device: torch.device | str
+
+
+def as_rule(rule: UpdateRule[Any] | str, weights: str | None) -> UpdateRule[Any]:
+    """A rule by name, or a rule itself.
+
+    Raises
+    ------
+    ValueError
+        Unknown name (the known ones are listed), weights for a rule that has none,
+        or an object without the interface.
+    """
+    if isinstance(rule, str):
+        if rule not in RULES:
+            known = ", ".join(sorted(RULES))
+            raise ValueError(f"rule {rule!r} is unknown; choose one of {known}")
+        if weights is not None:
+            raise ValueError(f"weights={weights!r} given, but rule {rule!r} has none")
+        return RULES[rule]()
+    if not isinstance(rule, UpdateRule):
+        raise ValueError(
+            f"rule must be a name or have the UpdateRule interface, "
+            f"got {type(rule).__name__}"
+        )
+    return rule
+
+
+def as_problem(m: object, options: ProblemOptions) -> Problem:
+    """The problem itself, or the one that labels and options make.
+
+    Raises
+    ------
+    ValueError
+        Unknown options, options beside a problem, or bad labels.
+    """
+    if isinstance(m, Problem):
+        if options:
+            raise ValueError(
+                f"options {sorted(options)} make a problem from labels; this one is "
+                "already a problem: give them to its builder"
+            )
+        return m
+    unknown = set(options) - set(ProblemOptions.__annotations__)
+    if unknown:
+        known = ", ".join(sorted(ProblemOptions.__annotations__))
+        raise ValueError(f"unknown options {sorted(unknown)}; labels take {known}")
+    return two_phase(m, **options)
+
+
+def in_form(problem: Problem, form: str, rule: UpdateRule[Any]) -> Problem:
+    """The problem on the rule's reference medium, with the unknown asked for."""
+    if form not in FORMS:
+        raise ValueError(f"form {form!r} is unknown; choose one of {', '.join(FORMS)}")
+    if not isinstance(problem, StrainForm):
+        return problem
+    return FORMS[form](problem.referred(rule.reference))
+
+
+def check_limits(tol: float, max_iter: int) -> None:
+    """Refuse what cannot end.
+
+    Raises
+    ------
+    ValueError
+        tol is not a positive number or max_iter is negative.
+    """
+    if not 0 < tol < float("inf"):
+        raise ValueError(f"tol = {tol} must be positive and finite")
+    if max_iter != int(max_iter) or max_iter < 0:
+        raise ValueError(f"max_iter = {max_iter} must be a whole number, 0 or more")
+
+
+def as_start(x0: Field, problem: Problem) -> Tensor:
+    """A field to start from, in the shape, dtype and place of the problem's.
+
+    Raises
+    ------
+    ValueError
+        Another shape than (b, c, *n) per voxel or (b, q·c, *n) at the points.
+    """
+    like = problem.field(problem.start())
+    field = torch.as_tensor(x0).to(like)
+    voxels = list(like.shape)
+    if isinstance(problem, StrainForm | DisplacementForm):
+        points = problem.strain.discretization.points
+        voxels[1] //= points
+        if field.ndim == like.ndim + 1 and field.shape[1] == points:
+            field = field.flatten(1, 2)
+    if list(field.shape) not in (voxels, list(like.shape)):
+        raise ValueError(f"x0 of shape {tuple(field.shape)} must be {tuple(voxels)}")
+    return field

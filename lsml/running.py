@@ -1,0 +1,103 @@
+"""One solve from problem to solution: derivative, observers and clock around it."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lsml.displacement_form import DisplacementForm
+from lsml.gradients import Detached, Gradient, Implicit
+from lsml.problem import Problem
+from lsml.progress import ProgressLine, Recorder
+from lsml.rule import UpdateRule
+from lsml.solution import Solution
+from lsml.state import SolveState
+from lsml.stop import StopCriterion
+from lsml.strain_form import StrainForm
+from lsml.typing import Codes, PerSample, Vector
+from lsml.unroll import Observer
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is solved, how, until when, from where, and since when it is timed."""
+
+    problem: Problem
+    rule: UpdateRule[Any]
+    stop: StopCriterion
+    max_iter: int
+    start: Vector | None
+    started: float
+
+    def __call__(
+        self,
+        gradient: Gradient | None,
+        *,
+        record: bool,
+        progress: bool,
+        quadrature: bool,
+    ) -> Solution:
+        """Solve and wrap."""
+        recorder = Recorder(self._voxels(quadrature))
+        observers: list[Observer] = [recorder] if record else []
+        with ExitStack() as stack:
+            if progress:
+                line = ProgressLine(self.stop.tol, type(self.rule).__name__)
+                observers.append(stack.enter_context(line))
+            ready = time.perf_counter()
+            state = self._solve(gradient, observers)
+        timings = self._timings(ready, state)
+        iterates = torch.stack(recorder.fields) if record else None
+        return Solution(self.problem, state, quadrature, iterates, timings)
+
+    def _solve(
+        self, gradient: Gradient | None, observers: list[Observer]
+    ) -> SolveState:
+        chosen = self._gradient() if gradient is None else gradient
+        return chosen(
+            self.problem,
+            self.rule,
+            self.start,
+            stop=self.stop,
+            max_iter=self.max_iter,
+            observe=together(observers) if observers else None,
+        )
+
+    def _gradient(self) -> Gradient:
+        wanted = torch.is_grad_enabled() and self.problem.differentiable
+        return Implicit() if wanted else Detached()
+
+    def _voxels(self, quadrature: bool) -> Callable[[Vector], Tensor]:
+        def voxels(x: Vector) -> Tensor:
+            field = self.problem.field(x)
+            if not isinstance(self.problem, StrainForm | DisplacementForm):
+                return field
+            q = self.problem.strain.discretization.points
+            points = field.unflatten(1, (q, -1))
+            return points if quadrature else points.mean(1)
+
+        return voxels
+
+    def _timings(self, ready: float, state: SolveState) -> dict[str, float]:
+        if state.x.is_cuda:
+            torch.cuda.synchronize(state.x.device)
+        ended = time.perf_counter()
+        return {
+            "setup": ready - self.started,
+            "solve": ended - ready,
+            "iteration": (ended - ready) / max(1, int(state.iterations.max())),
+        }
+
+
+def together(observers: list[Observer]) -> Observer:
+    """One observer that calls several."""
+
+    def observe(k: int, x: Vector, error: PerSample, status: Codes) -> None:
+        for each in observers:
+            each(k, x, error, status)
+
+    return observe

@@ -1,0 +1,203 @@
+"""What a solve returns: fields, averages and certificates, per sample."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Inexact
+from torch import Tensor
+
+from lsml.displacement_form import DisplacementForm
+from lsml.physics.reference import spectrum
+from lsml.problem import Problem
+from lsml.state import SolveState, Status
+from lsml.stop import ROUND_OFF
+from lsml.strain_form import StrainForm
+from lsml.typing import Codes, Field, Mask, PerSample
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Fields of b samples; voxel fields are (b, c, *n) in Mandel order.
+
+    Attributes
+    ----------
+    problem : what was solved, on the reference medium it was solved with.
+    state : last iterate and how it ended.
+    quadrature : keep the quadrature points q of `strain` and `stress`, (b, q, c, *n),
+        instead of their average over the voxel.
+    iterates : strain of every iterate (k, b, c, *n) if it was recorded, else None.
+    timings : seconds: set-up, solve, and per iteration.
+    """
+
+    problem: Problem
+    state: SolveState
+    quadrature: bool = False
+    iterates: Float[Tensor, "k b c *n"] | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def status(self) -> Codes:
+        """How each sample ended, as codes of :class:`lsml.Status`."""
+        return self.state.status
+
+    @property
+    def iterations(self) -> Codes:
+        """Steps taken by each sample."""
+        return self.state.iterations
+
+    @property
+    def converged(self) -> Mask:
+        """Which samples met the tolerance."""
+        return self.state.converged
+
+    @property
+    def error(self) -> PerSample:
+        """Certified residual in the C⁰ norm, relative to that at x = x̄."""
+        return self.state.error
+
+    @property
+    def history(self) -> Float[Tensor, "k b"]:
+        """Relative residual of every iterate, the start first."""
+        return self.state.history
+
+    @cached_property
+    def strain(self) -> Inexact[Tensor, "b *v"]:
+        """ε per voxel (average over its quadrature points)."""
+        return self._voxels(self._field)
+
+    @cached_property
+    def stress(self) -> Inexact[Tensor, "b *v"]:
+        """σ per voxel, in the unit of the moduli."""
+        return self._voxels(self._flux)
+
+    @property
+    def mean_strain(self) -> Inexact[Tensor, "b c"]:
+        """Volume average of ε."""
+        return self._mean(self._field)
+
+    @property
+    def mean_stress(self) -> Inexact[Tensor, "b c"]:
+        """Volume average of σ: the homogenized answer to the load."""
+        return self._mean(self._flux)
+
+    @property
+    def energy(self) -> PerSample:
+        """Stored energy per unit volume, ½<(ε − ε*) : C (ε − ε*)>."""
+        density = self.form.law.energy(self._field)
+        return density.flatten(1).mean(1, dtype=torch.float64)
+
+    @cached_property
+    def displacement(self) -> Inexact[Tensor, "b d *n"]:
+        """Periodic part of the displacement; add mean_strain · position for the whole.
+
+        At the first corner of each voxel, at its centre for `fourier`; zero mean.
+        """
+        form = DisplacementForm(self.form)
+        if isinstance(self.problem, DisplacementForm):
+            return form.displacement(self.state.x)
+        return form.displacement(form.enter(self._field))
+
+    @cached_property
+    def error_bound(self) -> PerSample:
+        """Bound of the C⁰-norm error of the strain, over that of the mean strain.
+
+        error · λ_max/λ_min with the extreme stiffness ratios of the phases to C⁰, or
+        with what eigenstrain and stress load make of λ_max where that is more;
+        infinite with pores.
+        """
+        form = self.form
+        low, high = (
+            t.repeat_interleave(form.batch // len(t))
+            for t in spectrum(form.law.table, form.reference.matrix)  # type: ignore[attr-defined]
+        )
+        mean = self.mean_strain.detach()
+        size = (mean * form.reference.mean(mean)).sum(1).clamp_min(0).sqrt()
+        share = torch.where(self.state.scale > 0, self.state.scale / size, 0.0)
+        unit = ROUND_OFF * torch.finfo(mean.dtype).eps
+        return self.error.clamp_min(unit) * torch.maximum(high, share) / low
+
+    @property
+    def form(self) -> StrainForm:
+        """The problem with the strain as unknown: law, reference, load, grid."""
+        if not isinstance(self.problem, StrainForm | DisplacementForm):
+            raise AttributeError(f"{type(self.problem).__name__} has no strain")
+        return self.problem.strain
+
+    @cached_property
+    def _field(self) -> Field:
+        return self.problem.field(self.state.x)
+
+    @cached_property
+    def _flux(self) -> Field:
+        return self.form.law(self._field)
+
+    def _points(self, at: Field) -> Inexact[Tensor, "b q c *n"]:
+        return at.unflatten(1, (self.form.discretization.points, -1))
+
+    def _voxels(self, at: Field) -> Tensor:
+        points = self._points(at)
+        return points if self.quadrature else points.mean(1)
+
+    def _mean(self, at: Field) -> Inexact[Tensor, "b c"]:
+        mean = self._points(at).flatten(3).mean((1, 3), dtype=torch.float64)
+        return mean.to(at.dtype)
+
+    def check(self) -> "Solution":
+        """Return self, or raise :class:`ConvergenceError` if a sample failed."""
+        if bool((self.status > Status.COMPLETED).any()):
+            raise ConvergenceError(self)
+        return self
+
+    def save(self, path: str | Path) -> Path:
+        """Write fields, averages, history and options to HDF5; see `lsml.io.hdf5`."""
+        from lsml.io.hdf5 import write_solution
+
+        return write_solution(self, path)
+
+    def to_vtk(self, path: str | Path, sample: int = 0) -> Path:
+        """Write labels and fields of one sample to a `.vti` that ParaView opens."""
+        from lsml.io.vtk import write_vti
+
+        return write_vti(self, path, sample)
+
+    def plot(self, path: str | Path | None = None, sample: int = 0) -> "Figure":
+        """Labels, ε_11, σ_11 and convergence of one sample; saved if a path is given."""
+        from lsml.plot.solution import plot_solution
+
+        return plot_solution(self, path, sample)
+
+    def __repr__(self) -> str:
+        """Shape, how the samples ended, and the worst certified error."""
+        ended = {
+            Status(int(code)).name: int((self.status == code).sum())
+            for code in self.status.unique()
+        }
+        return (
+            f"Solution({len(self.status)} × {self.form.grid.shape}, {ended}, "
+            f"iterations ≤ {int(self.iterations.max())}, "
+            f"error ≤ {float(self.error.max()):.1e})"
+        )
+
+
+class ConvergenceError(RuntimeError):
+    """A sample diverged, went non-finite or ran out; carries the ``solution``."""
+
+    def __init__(self, solution: Solution) -> None:
+        lines = []
+        for i, code in enumerate(solution.status.tolist()):
+            if code > Status.COMPLETED:
+                steps, error = int(solution.iterations[i]), float(solution.error[i])
+                lines.append(
+                    f"sample {i}: {Status(code).name} after {steps} iterations at "
+                    f"error {error:.1e} ({Status(code).advice})"
+                )
+        more = f"; and {len(lines) - 3} more samples" if len(lines) > 3 else ""
+        super().__init__("; ".join(lines[:3]) + more)
+        self.solution = solution
