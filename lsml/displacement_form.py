@@ -59,7 +59,7 @@ class DisplacementForm(Problem):
             return u, x[:, size:] / grid.size**0.5
         return u, x.new_zeros(len(x), self.strain.background.shape[1])
 
-    def join(self, u: Field, mean: Float[Tensor, "b c"]) -> Vector:
+    def join(self, u: Inexact[Tensor, "b m *n"], mean: Float[Tensor, "b c"]) -> Vector:
         """The inverse of ``split``."""
         if self.strain.green.free is None:
             return u.flatten(1)

@@ -67,9 +67,7 @@ class Discretization(ABC):
     @abstractmethod
     def _transpose(self, flux: Field) -> Field: ...
 
-    def stiffness(
-        self, matrix: Float[Tensor, "s c c"]
-    ) -> Float[Tensor, "s m m *k"]:
+    def stiffness(self, matrix: Float[Tensor, "s c c"]) -> Float[Tensor, "s m m *k"]:
         """Symbol of Bᵀ C⁰ B / q, real because the points lie symmetrically."""
         s = self.differential.matrix(matrix)
         inner = torch.einsum("cmi,scd,dlj->smlij", s, matrix, s)

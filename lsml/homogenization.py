@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -46,7 +46,7 @@ class EffectiveStiffness:
     stiffness: Float[Tensor, "b c c"]
     lower: Float[Tensor, "b c"]
     upper: Float[Tensor, "b c"]
-    iterations: Int[Tensor, "b c"]
+    iterations: Integer[Tensor, "b c"]
     solution: Solution
 
     def __array__(
@@ -118,7 +118,7 @@ class EnergyGap:
     def error(
         self, problem: Problem, x: Vector, residual: Residual, scale: PerSample
     ) -> PerSample:
-        """Half-width over the lower end, or over a larger number while it is too wide."""
+        """Half-width over the lower end, or over a larger number while too wide."""
         gap = problem.norm(residual).square() / self.lowest
         hopeful = gap / (2 * scale) <= self.tol
         if not bool(hopeful.any()):
@@ -132,7 +132,7 @@ class EnergyGap:
         return (field * problem.flux(x)).flatten(2).mean(2).sum(1, dtype=torch.float64)
 
 
-def homogenize(  # noqa: PLR0913 (the public entry)
+def homogenize(
     m: object,
     rule: UpdateRule[Any] | str = "cg",
     *,
@@ -161,7 +161,9 @@ def homogenize(  # noqa: PLR0913 (the public entry)
     chosen = as_rule(rule, None)
     problem = as_problem(m, options)
     if not isinstance(problem, StrainForm | DisplacementForm):
-        raise ValueError(f"homogenize needs a compatible problem, got {type(m).__name__}")
+        raise ValueError(
+            f"homogenize needs a compatible problem, got {type(m).__name__}"
+        )
     form = DisplacementForm(unit_loads(problem.strain.referred(chosen.reference)))
     lowest = least_ratio(form.strain)
     stop: StopCriterion = EnergyGap(lowest, tol)

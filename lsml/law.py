@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 from lsml.typing import Field, Tags
@@ -84,7 +84,7 @@ class PhaseLaw(Law):
     eigenfield : stress-free field x* of each phase, or None.
     """
 
-    labels: Int[Tensor, "s *n"]
+    labels: Integer[Tensor, "s *n"]
     coefficients: Float[Tensor, "t p g"]
     entries: tuple[Entry, ...]
     eigenfield: Float[Tensor, "t p c"] | None = None
@@ -102,7 +102,9 @@ class PhaseLaw(Law):
         places = torch.tensor([i * c + j for i, j, _ in self.entries])
         moduli = self.coefficients[..., [g for _, _, g in self.entries]]
         empty = moduli.new_zeros(*moduli.shape[:2], c * c)
-        return empty.index_copy(2, places.to(moduli.device), moduli).unflatten(2, (c, c))
+        return empty.index_copy(2, places.to(moduli.device), moduli).unflatten(
+            2, (c, c)
+        )
 
     @property
     def differentiable(self) -> bool:

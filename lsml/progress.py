@@ -26,9 +26,11 @@ class ProgressLine(AbstractContextManager["ProgressLine"]):
         self._tol, self._name = tol, name
         self._started = time.perf_counter()
         console = Console(stderr=True)
-        self._live = Live(
-            console=console, refresh_per_second=REFRESH, transient=True
-        ) if console.is_terminal else None
+        self._live = (
+            Live(console=console, refresh_per_second=REFRESH, transient=True)
+            if console.is_terminal
+            else None
+        )
 
     def __enter__(self) -> "ProgressLine":
         if self._live is not None:

@@ -168,7 +168,7 @@ class Solution:
         return write_vti(self, path, sample)
 
     def plot(self, path: str | Path | None = None, sample: int = 0) -> "Figure":
-        """Labels, ε_11, σ_11 and convergence of one sample; saved if a path is given."""
+        """Labels, ε_11, σ_11 and convergence of one sample, saved to a path if given."""
         from lsml.plot.solution import plot_solution
 
         return plot_solution(self, path, sample)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from jaxtyping import Float
-
 from torch import Tensor
 
 from lsml.problem import Problem

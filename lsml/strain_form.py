@@ -5,7 +5,7 @@ not be compatible: x is the field at the quadrature points.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from jaxtyping import Bool, Float, Inexact, Int
+from jaxtyping import Bool, Float, Inexact, Integer
 from torch import Tensor
 
 Field: TypeAlias = Inexact[Tensor, "b c *n"]
 Vector: TypeAlias = Inexact[Tensor, "b *v"]
 PerSample: TypeAlias = Float[Tensor, " b"]
 Mask: TypeAlias = Bool[Tensor, " b"]
-Codes: TypeAlias = Int[Tensor, " b"]
+Codes: TypeAlias = Integer[Tensor, " b"]
 Memory: TypeAlias = tuple[Tensor, ...]
 Mean: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 Tag: TypeAlias = Literal["linear", "symmetric", "positive", "compatible"]

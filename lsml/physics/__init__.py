@@ -1,0 +1,1 @@
+"""Physics: media, discretizations and the classical iterations."""

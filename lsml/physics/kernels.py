@@ -52,7 +52,9 @@ class PhaseKernels:
 
     def __call__(self, strain: Field) -> Field:
         """Σ_h Γ^h ∗ (m^h ε), which equals Γτ(ε)."""
-        parts = [self.convolve(h, self.indicator(h) * strain) for h in range(self.phases)]
+        parts = [
+            self.convolve(h, self.indicator(h) * strain) for h in range(self.phases)
+        ]
         return torch.stack(parts).sum(0)
 
     def stencil(self, h: int) -> Float[Tensor, "c c *n"]:

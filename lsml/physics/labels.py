@@ -2,11 +2,13 @@
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Integer
 from torch import Tensor
 
 
-def as_labels(labels: object, ndim: int | None, device: object) -> Int[Tensor, "s *n"]:
+def as_labels(
+    labels: object, ndim: int | None, device: object
+) -> Integer[Tensor, "s *n"]:
     """Labels (*n) or (b, *n) as a batch of the smallest integer type that holds them.
 
     Parameters
@@ -37,7 +39,7 @@ def as_labels(labels: object, ndim: int | None, device: object) -> Int[Tensor, "
     return image.to(torch.uint8 if high < 256 else torch.int32)
 
 
-def check_range(labels: Int[Tensor, "s *n"], phases: int) -> None:
+def check_range(labels: Integer[Tensor, "s *n"], phases: int) -> None:
     """Refuse labels without a phase.
 
     Raises

@@ -43,7 +43,9 @@ def load(*, strain: Prescribed = None, stress: Prescribed = None) -> Load:
     """
     if strain is None and stress is None:
         raise ValueError("load needs strain=, stress=, or both")
-    given = [_prescribed(v, name) for v, name in ((strain, "strain"), (stress, "stress"))]
+    given = [
+        _prescribed(v, name) for v, name in ((strain, "strain"), (stress, "stress"))
+    ]
     like = given[0] if given[0] is not None else given[1]
     assert like is not None
     nothing = torch.full_like(like.detach(), torch.nan)
@@ -75,7 +77,8 @@ def _prescribed(value: Prescribed, name: str) -> Tensor | None:
         value = value.double()
     if not 1 <= value.ndim <= 3:
         raise ValueError(
-            f"load: {name} of shape {tuple(value.shape)} must be (c,), (b, c) or (b, l, c)"
+            f"load: {name} of shape {tuple(value.shape)} must be "
+            "(c,), (b, c) or (b, l, c)"
         )
     if bool(value.isinf().any()):
         raise ValueError(f"load: {name} is infinite")

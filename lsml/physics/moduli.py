@@ -55,9 +55,7 @@ class Stiffness:
             return self
         kept = {old: new for new, old in enumerate(PLANE)}
         entries = [
-            (kept[i], kept[j], g)
-            for i, j, g in self.entries
-            if i in kept and j in kept
+            (kept[i], kept[j], g) for i, j, g in self.entries if i in kept and j in kept
         ]
         return replace(self, entries=tuple(entries))
 

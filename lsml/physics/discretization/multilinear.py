@@ -29,7 +29,7 @@ GAUSS = (0.5 - 0.5 / 3**0.5, 0.5 + 0.5 / 3**0.5)
 
 @dataclass(frozen=True)
 class Multilinear(Discretization):
-    """Multilinear interpolation, sampled at the tensor product of ``nodes`` ⊂ (0, 1)."""
+    """Multilinear interpolation, sampled at the tensor product of ``nodes``."""
 
     grid: Grid
     differential: Differential
@@ -51,9 +51,7 @@ class Multilinear(Discretization):
             for node in self._products()
         ]
 
-    def _symbol(
-        self, step: list[Tensor], node: tuple[float, ...], axis: int
-    ) -> Tensor:
+    def _symbol(self, step: list[Tensor], node: tuple[float, ...], axis: int) -> Tensor:
         k = (step[axis] - 1) / self.grid.spacing[axis]
         for a, g in enumerate(node):
             if a != axis:

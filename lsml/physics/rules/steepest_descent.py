@@ -22,9 +22,7 @@ class Objective(Protocol):
         """Minus the gradient, as force and as step."""
         ...
 
-    def curvature(
-        self, problem: Problem, d: Vector, bent: Residual
-    ) -> PerSample:
+    def curvature(self, problem: Problem, d: Vector, bent: Residual) -> PerSample:
         """Second derivative along d, whose image under H is ``bent``."""
         ...
 

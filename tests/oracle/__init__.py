@@ -1,0 +1,1 @@
+"""Independent codes that solve the same discrete problems as `lsml`."""
