@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lsml.grid import Grid
 from lsml.numerics import linear
-from lsml.typing import Field
+from lsml.typing import Field, Potential
 
 Term = tuple[int, int, int, float]
 SINGULAR = 1e-20  # share of the largest |k|² under which a mode has no gradient
@@ -49,11 +49,11 @@ class Discretization(ABC):
     points: int
     takes_pores: bool  # whether a phase without stiffness leaves B*CB solvable
 
-    def gradient(self, u: Field) -> Field:
+    def gradient(self, u: Potential) -> Field:
         """B u: the field (b, q·c, *n) that derives from a potential (b, m, *n)."""
         return linear(u, self._gradient, self._transpose)
 
-    def transpose(self, flux: Field) -> Field:
+    def transpose(self, flux: Field) -> Potential:
         """Bᵀ flux: minus the divergence, summed over the points."""
         return linear(flux, self._transpose, self._gradient)
 
@@ -62,10 +62,10 @@ class Discretization(ABC):
         """Fourier symbol k of the partial derivatives at each point (half spectrum)."""
 
     @abstractmethod
-    def _gradient(self, u: Field) -> Field: ...
+    def _gradient(self, u: Potential) -> Field: ...
 
     @abstractmethod
-    def _transpose(self, flux: Field) -> Field: ...
+    def _transpose(self, flux: Field) -> Potential: ...
 
     def stiffness(self, matrix: Float[Tensor, "s c c"]) -> Float[Tensor, "s m m *k"]:
         """Symbol of Bᵀ C⁰ B / q, real because the points lie symmetrically."""
@@ -96,11 +96,11 @@ class GreenOperator:
         potential = self.potential(self.pull(tau))
         return self.discretization.gradient(potential) + self.uniform(tau)
 
-    def pull(self, flux: Field) -> Field:
+    def pull(self, flux: Field) -> Potential:
         """Bᵀ flux averaged over the points: what drives the potential."""
         return self.discretization.transpose(flux) / self.discretization.points
 
-    def potential(self, drive: Field) -> Field:
+    def potential(self, drive: Potential) -> Potential:
         """N drive: three forward and three inverse real transforms in 3-D."""
         return linear(drive, self._solve, self._solve)
 

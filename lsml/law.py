@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Inexact, Integer
 from torch import Tensor
 
 from lsml.typing import Field, Tags
@@ -39,7 +39,7 @@ class Law(ABC):
         """Directional derivative σ'(x)·v."""
 
     @abstractmethod
-    def energy(self, x: Field) -> Field:
+    def energy(self, x: Field) -> Inexact[Tensor, "b q *n"]:
         """Stored energy density at the field x, one component per point."""
 
 
@@ -65,7 +65,7 @@ class Uniform(Law):
         """C v: the law is linear."""
         return self(v)
 
-    def energy(self, x: Field) -> Field:
+    def energy(self, x: Field) -> Inexact[Tensor, "b q *n"]:
         """½ x·C x."""
         c = self.matrix.shape[-1]
         return 0.5 * (x * self(x)).unflatten(1, (-1, c)).sum(2)
@@ -139,7 +139,7 @@ class PhaseLaw(Law):
         """C v: the law is affine."""
         return self._flux(self.columns(v))
 
-    def energy(self, x: Field) -> Field:
+    def energy(self, x: Field) -> Inexact[Tensor, "b q *n"]:
         """½ (x − x*)·C (x − x*)."""
         elastic = self._elastic(self.columns(x))
         flux = self.columns(self._flux(elastic))

@@ -138,14 +138,14 @@ class Solution:
     def _flux(self) -> Field:
         return self.form.law(self._field)
 
-    def _points(self, at: Field) -> Inexact[Tensor, "b q c *n"]:
+    def _points(self, at: Field) -> Inexact[Tensor, "b q k *n"]:
         return at.unflatten(1, (self.form.discretization.points, -1))
 
     def _voxels(self, at: Field) -> Tensor:
         points = self._points(at)
         return points if self.quadrature else points.mean(1)
 
-    def _mean(self, at: Field) -> Inexact[Tensor, "b c"]:
+    def _mean(self, at: Field) -> Inexact[Tensor, "b k"]:
         mean = self._points(at).flatten(3).mean((1, 3), dtype=torch.float64)
         return mean.to(at.dtype)
 
@@ -168,7 +168,7 @@ class Solution:
         return write_vti(self, path, sample)
 
     def plot(self, path: str | Path | None = None, sample: int = 0) -> "Figure":
-        """Labels, ε_11, σ_11 and convergence of one sample, saved to a path if given."""
+        """Labels, ε_11, σ_11 and convergence of one sample; saved if path is given."""
         from lsml.plot.solution import plot_solution
 
         return plot_solution(self, path, sample)

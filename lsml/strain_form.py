@@ -168,7 +168,7 @@ class StrainForm(Problem):
     def magnitude(self) -> PerSample:
         """√<σ, C⁰⁻¹ σ> of the flux at x̄, of which the residual is a part."""
         b, c = self.background.shape
-        flux = self.law(self.background.reshape(b, c, *[1] * self.grid.ndim))
-        flux = flux.expand(b, c, *self.grid.shape)
+        uniform = self.background.reshape(b, c, *[1] * self.grid.ndim)
+        flux = self.law(uniform.expand(b, c, *self.grid.shape))
         inverse = Uniform(torch.linalg.inv(self.reference.matrix))
         return root(dot(flux, inverse(flux)) / self.grid.size)

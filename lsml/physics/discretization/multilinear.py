@@ -21,7 +21,7 @@ from torch import Tensor
 
 from lsml.green import Differential, Discretization
 from lsml.grid import Grid
-from lsml.typing import Field
+from lsml.typing import Field, Potential
 
 MIDPOINT = (0.5,)
 GAUSS = (0.5 - 0.5 / 3**0.5, 0.5 + 0.5 / 3**0.5)
@@ -62,7 +62,7 @@ class Multilinear(Discretization):
         axes = [torch.tensor(self.nodes, dtype=torch.float64)] * self.grid.ndim
         return [tuple(p) for p in torch.cartesian_prod(*axes).tolist()]
 
-    def _gradient(self, u: Field) -> Field:
+    def _gradient(self, u: Potential) -> Field:
         d, q = self.grid.ndim, len(self.nodes)
         shape = (u.shape[0], *[q] * d, self.differential.components, *self.grid.shape)
         out = u.new_zeros(shape).movedim(1 + d, 0)
@@ -73,7 +73,7 @@ class Multilinear(Discretization):
                     out[c] += weight * partial[m]
         return out.movedim(0, 1 + d).flatten(1, 1 + d)
 
-    def _partial(self, u: Field, axis: int) -> Tensor:
+    def _partial(self, u: Potential, axis: int) -> Tensor:
         """∂u/∂axis at the points, (b, [q or 1] × d, m, *n)."""
         d = self.grid.ndim
         v = u.reshape(u.shape[0], *[1] * d, *u.shape[1:])
@@ -85,7 +85,7 @@ class Multilinear(Discretization):
                 v = torch.cat([torch.lerp(v, ahead, g) for g in self.nodes], 1 + a)
         return v
 
-    def _transpose(self, flux: Field) -> Field:
+    def _transpose(self, flux: Field) -> Potential:
         d, q = self.grid.ndim, len(self.nodes)
         parts = flux.unflatten(1, (*[q] * d, -1)).movedim(1 + d, 0)
         out = flux.new_zeros(
@@ -110,4 +110,4 @@ class Multilinear(Discretization):
                 near = sum((1 - g) * p for g, p in zip(self.nodes, at, strict=True))
                 far = sum(g * p for g, p in zip(self.nodes, at, strict=True))
                 v = near + torch.as_tensor(far).roll(1, a - d)
-        return v.flatten(1, 1 + d) if d else v
+        return v.flatten(1, 1 + d)

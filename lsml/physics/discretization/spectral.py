@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lsml.green import Differential, Discretization
 from lsml.grid import Grid
-from lsml.typing import Field
+from lsml.typing import Field, Potential
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Spectral(Discretization):
             for axis, xi in enumerate(self._xi(like.device))
         ]
 
-    def _gradient(self, u: Field) -> Field:
+    def _gradient(self, u: Potential) -> Field:
         hat = self.grid.fft(u)
         xi = self._multipliers(hat)
         out = hat.new_zeros(u.shape[0], self.differential.components, *hat.shape[2:])
@@ -52,7 +52,7 @@ class Spectral(Discretization):
             out[:, c] += weight * 1j * (xi[axis] * hat[:, m])
         return self.grid.ifft(out)
 
-    def _transpose(self, flux: Field) -> Field:
+    def _transpose(self, flux: Field) -> Potential:
         hat = self.grid.fft(flux)
         xi = self._multipliers(hat)
         out = hat.new_zeros(flux.shape[0], self.differential.potentials, *hat.shape[2:])
