@@ -48,7 +48,7 @@ class Uniform(Law):
     """σ = C x with one matrix C per sample, or one for all: a homogeneous medium."""
 
     matrix: Float[Tensor, "s c c"]
-    tags: ClassVar[Tags] = frozenset({"linear", "symmetric", "positive"})  # type: ignore[misc]
+    tags: ClassVar[Tags] = frozenset({"linear", "symmetric", "positive"})
 
     def __call__(self, x: Field) -> Field:
         c = self.matrix.shape[-1]
@@ -88,7 +88,7 @@ class PhaseLaw(Law):
     coefficients: Float[Tensor, "t p g"]
     entries: tuple[Entry, ...]
     eigenfield: Float[Tensor, "t p c"] | None = None
-    tags: ClassVar[Tags] = frozenset({"linear", "symmetric", "positive"})  # type: ignore[misc]
+    tags: ClassVar[Tags] = frozenset({"linear", "symmetric", "positive"})
 
     @property
     def components(self) -> int:
@@ -154,9 +154,9 @@ class PhaseLaw(Law):
 
     def _flux(self, columns: list[Tensor]) -> Field:
         moduli = self.spread(self.coefficients)
-        rows: list[Tensor | None] = [None] * self.components
+        rows: dict[int, Tensor] = {}
         for i, j, g in self.entries:
             term = moduli[g] * columns[j]
-            rows[i] = term if rows[i] is None else rows[i] + term
-        flux = torch.stack([r for r in rows if r is not None], 3)
+            rows[i] = rows[i] + term if i in rows else term
+        flux = torch.stack([rows[i] for i in range(self.components)], 3)
         return flux.flatten(0, 1).flatten(1, 2)

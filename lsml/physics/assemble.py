@@ -92,6 +92,9 @@ def _batched(values: Tensor, s: int, law: PhaseLaw) -> Float[Tensor, "b c"]:
 
 def on_device(law: PhaseLaw, dtype: torch.dtype) -> PhaseLaw:
     """The law with its tables in ``dtype`` beside the labels."""
-    place = {"dtype": dtype, "device": law.labels.device}
-    eigen = None if law.eigenfield is None else law.eigenfield.to(**place)
-    return replace(law, coefficients=law.coefficients.to(**place), eigenfield=eigen)
+    device, eigen = law.labels.device, law.eigenfield
+    return replace(
+        law,
+        coefficients=law.coefficients.to(device, dtype),
+        eigenfield=None if eigen is None else eigen.to(device, dtype),
+    )

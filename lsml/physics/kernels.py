@@ -66,7 +66,7 @@ class PhaseKernels:
         q = self.problem.discretization.points
         impulse = torch.eye(c).to(self._law.coefficients).repeat(1, q)
         field = impulse.new_zeros(c, c * q, *grid.shape)
-        field[(..., *[0] * grid.ndim)] = impulse
+        field.flatten(2)[:, :, 0] = impulse
         answer = self.convolve(h, field).unflatten(1, (q, c)).mean(1)
         return answer.transpose(0, 1)
 

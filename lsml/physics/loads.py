@@ -22,8 +22,8 @@ class Load:
     def macro(self) -> MacroLoad:
         """The same with zeros for NaN and a mask of the free components."""
         free = self.field.isnan()
-        clean = [torch.where(t.isnan(), 0.0, t) for t in (self.field, self.flux)]
-        return MacroLoad(*clean, free.to(self.field.dtype))
+        field, flux = (torch.where(t.isnan(), 0.0, t) for t in (self.field, self.flux))
+        return MacroLoad(field, flux, free.to(field.dtype))
 
 
 def load(*, strain: Prescribed = None, stress: Prescribed = None) -> Load:

@@ -1,6 +1,6 @@
 """Stiffness of a phase: a few independent moduli and the pattern they fill."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,6 +11,7 @@ from lsml.law import Entry
 from lsml.physics.mandel import PLANE
 
 Modulus = float | int | Tensor
+Convert = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def _cubic_entries() -> tuple[Entry, ...]:
@@ -96,7 +97,11 @@ def isotropic(
         that are not positive definite.
     """
     given = {k: v for k, v in locals().items() if v is not None}
-    pairs = {("E", "nu"): _from_young, ("K", "G"): _from_bulk, ("lam", "mu"): _lame}
+    pairs: dict[tuple[str, ...], Convert] = {
+        ("E", "nu"): _from_young,
+        ("K", "G"): _from_bulk,
+        ("lam", "mu"): _lame,
+    }
     convert = pairs.get(tuple(given))
     if convert is None:
         raise ValueError(
