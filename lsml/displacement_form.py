@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Inexact
 from torch import Tensor
 
-from lsml.numerics import dot, root
+from lsml.numerics import dot
 from lsml.problem import Problem, Residual
 from lsml.strain_form import StrainForm
 from lsml.typing import Field, PerSample, Tags, Vector
@@ -51,16 +51,16 @@ class DisplacementForm(Problem):
     def split(
         self, x: Vector
     ) -> tuple[Inexact[Tensor, "b m *n"], Inexact[Tensor, "b c"]]:
-        """Displacement and free mean of an unknown, as views."""
+        """Displacement and free mean; what stands in prescribed components is void."""
         grid = self.strain.grid
         size = self.potentials * grid.size
         u = x[:, :size].unflatten(1, (self.potentials, *grid.shape))
         if x.shape[1] > size:
-            return u, x[:, size:] / grid.size**0.5
+            return u, self.strain.load.free * x[:, size:] / grid.size**0.5
         return u, x.new_zeros(len(x), self.strain.background.shape[1])
 
     def join(self, u: Inexact[Tensor, "b m *n"], mean: Float[Tensor, "b c"]) -> Vector:
-        """The inverse of ``split``."""
+        """The inverse of ``split``, for a mean that is zero where prescribed."""
         if self.strain.green.free is None:
             return u.flatten(1)
         return torch.cat([u.flatten(1), mean * self.strain.grid.size**0.5], 1)
@@ -139,9 +139,9 @@ class DisplacementForm(Problem):
         force = self.force(x)
         return Residual(force, self.precondition(force))
 
-    def norm(self, residual: Residual) -> PerSample:
-        """√<force, step>, the C⁰ norm of the step as a strain."""
-        return root(self.pairing(residual.force, residual.step))
+    def square(self, residual: Residual) -> PerSample:
+        """<force, step>, the squared C⁰ norm of the step as a strain."""
+        return self.pairing(residual.force, residual.step)
 
     def magnitude(self) -> PerSample:
         """As in the strain form."""

@@ -91,7 +91,7 @@ class Implicit:
     ValueError
         The problem is not symmetric and compatible.
     RuntimeError
-        In ``backward``, if the adjoint does not converge.
+        In ``backward``, if the adjoint does not converge, and in a second one.
     """
 
     rule: UpdateRule[Any] | None = None
@@ -143,9 +143,25 @@ class _Attach(torch.autograd.Function):
         ctx: Any, x: Tensor, force: Tensor, pull_back: Callable[[Tensor], Tensor]
     ) -> Tensor:
         ctx.pull_back = pull_back
+        ctx.save_for_backward(force)
         return x.clone()
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor, None]:
-        return g, ctx.pull_back(g), None
+        with torch.no_grad():
+            answer = ctx.pull_back(g)
+        # once_differentiable would not do: torch.autograd.grad skips its error, which
+        # does not lie on the way to the moduli.
+        return g, _Once.apply(answer, g, *ctx.saved_tensors), None  # type: ignore[no-untyped-call]
+
+
+class _Once(torch.autograd.Function):
+    """The answer of an adjoint, which depends on drive and force as nothing records."""
+
+    @staticmethod
+    def forward(ctx: Any, answer: Tensor, *_: Tensor) -> Tensor:
+        return answer.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> None:
+        raise RuntimeError("Implicit gives first derivatives only: use Unrolled")

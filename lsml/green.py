@@ -145,7 +145,8 @@ def green_operator(
     inverse = invert(stiffness).to(reference.dtype)
     if not bool(free.any()):
         return GreenOperator(discretization, inverse)
-    return GreenOperator(discretization, inverse, free_compliance(matrix, free))
+    compliance = free_compliance(matrix, free).to(reference.dtype)
+    return GreenOperator(discretization, inverse, compliance)
 
 
 def invert(stiffness: Float[Tensor, "s m m *k"]) -> Float[Tensor, "s m m *k"]:

@@ -109,6 +109,7 @@ class EnergyGap:
     """
 
     lowest: PerSample  # λ_min of each sample
+    points: int  # of the quadrature
     tol: float
 
     def scale(self, problem: Problem, first: PerSample) -> PerSample:
@@ -129,7 +130,8 @@ class EnergyGap:
 
     def _work(self, problem: Problem, x: Vector) -> PerSample:
         field = problem.field(x)
-        return (field * problem.flux(x)).flatten(2).mean(2).sum(1, dtype=torch.float64)
+        density = (field * problem.flux(x)).flatten(2).mean(2, dtype=torch.float64)
+        return density.sum(1) / self.points
 
 
 def homogenize(
@@ -166,7 +168,7 @@ def homogenize(
         )
     form = DisplacementForm(unit_loads(problem.strain.referred(chosen.reference)))
     lowest = least_ratio(form.strain)
-    stop: StopCriterion = EnergyGap(lowest, tol)
+    stop: StopCriterion = EnergyGap(lowest, form.strain.discretization.points, tol)
     if not bool((lowest > 0).all()):
         stop = RelativeResidual(tol)
     run = Run(form, chosen, stop, max_iter, None, started)

@@ -108,7 +108,7 @@ def check_limits(tol: float, max_iter: int) -> None:
     """
     if not 0 < tol < float("inf"):
         raise ValueError(f"tol = {tol} must be positive and finite")
-    if max_iter != int(max_iter) or max_iter < 0:
+    if not 0 <= max_iter < float("inf") or max_iter != int(max_iter):
         raise ValueError(f"max_iter = {max_iter} must be a whole number, 0 or more")
 
 

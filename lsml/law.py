@@ -81,13 +81,13 @@ class PhaseLaw(Law):
         b = s·l fields puts l load cases on each of them.
     coefficients : independent moduli of each phase, per microstructure or shared.
     entries : (row, column, coefficient) of every non-zero of the c × c matrix C.
-    eigenfield : stress-free field x* of each phase, or None.
+    eigenfield : stress-free field x* of each phase, likewise, or None.
     """
 
     labels: Integer[Tensor, "s *n"]
     coefficients: Float[Tensor, "t p g"]
     entries: tuple[Entry, ...]
-    eigenfield: Float[Tensor, "t p c"] | None = None
+    eigenfield: Float[Tensor, "e p c"] | None = None
     tags: ClassVar[Tags] = frozenset({"linear", "symmetric", "positive"})
 
     @property

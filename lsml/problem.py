@@ -88,8 +88,12 @@ class Problem(ABC):
         """Total residual, zero at the solution only: equilibrium and admissibility."""
 
     @abstractmethod
+    def square(self, residual: Residual) -> PerSample:
+        """Squared norm of a residual, ``pairing(force, step)`` without cancellation."""
+
     def norm(self, residual: Residual) -> PerSample:
         """Norm of a residual; that of the reference medium where there is one."""
+        return root(self.square(residual))
 
     @abstractmethod
     def magnitude(self) -> PerSample:
@@ -178,9 +182,9 @@ class LippmannSchwinger(Problem):
         step = self.force(x)
         return Residual(step, step)
 
-    def norm(self, residual: Residual) -> PerSample:
-        """Root mean square of the step."""
-        return root(self.pairing(residual.step, residual.step))
+    def square(self, residual: Residual) -> PerSample:
+        """Mean square of the step."""
+        return self.pairing(residual.step, residual.step)
 
     def magnitude(self) -> PerSample:
         """Root mean square of x̄."""
@@ -260,9 +264,9 @@ class Linearized(Problem):
         force = self.force(x)
         return Residual(force, self.precondition(force) + self.project(x) - x)
 
-    def norm(self, residual: Residual) -> PerSample:
+    def square(self, residual: Residual) -> PerSample:
         """As in the problem."""
-        return self.problem.norm(residual)
+        return self.problem.square(residual)
 
     def magnitude(self) -> PerSample:
         """Size of the answer to the drive."""

@@ -42,17 +42,18 @@ class Run:
         quadrature: bool,
     ) -> Solution:
         """Solve and wrap."""
+        name = type(self.rule).__name__
         recorder = Recorder(self._voxels(quadrature))
         observers: list[Observer] = [recorder] if record else []
         with ExitStack() as stack:
             if progress:
-                line = ProgressLine(self.stop.tol, type(self.rule).__name__)
+                line = ProgressLine(self.stop.tol, name)
                 observers.append(stack.enter_context(line))
             ready = time.perf_counter()
             state = self._solve(gradient, observers)
         timings = self._timings(ready, state)
         iterates = torch.stack(recorder.fields) if record else None
-        return Solution(self.problem, state, quadrature, iterates, timings)
+        return Solution(self.problem, state, quadrature, iterates, timings, name)
 
     def _solve(
         self, gradient: Gradient | None, observers: list[Observer]

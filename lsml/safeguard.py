@@ -16,7 +16,7 @@ class Safeguarded:
 
     A step counts for a sample if the total residual norm falls at least by
     ``factor``; where it does not, ``fallback`` takes the step and the rule starts
-    anew from there.
+    anew from there. After the passes of a rule that has them, ``fallback`` goes on.
     """
 
     rule: UpdateRule[Any]
@@ -55,6 +55,8 @@ class Safeguarded:
         self, problem: Problem, it: Iterate, memory: Memory
     ) -> tuple[Vector, Memory]:
         """Accept per sample if the residual norm falls by ``factor``."""
+        if self.rule.passes is not None and it.k >= self.rule.passes:
+            return self.fallback.step(problem, it, ())[0], memory
         trial = self.rule.step(problem, it, memory)
         after = problem.norm(problem.residual(trial[0]))
         good = after <= self.factor * problem.norm(it.residual)

@@ -34,6 +34,7 @@ class Solution:
         instead of their average over the voxel.
     iterates : strain of every iterate (k, b, c, *n) if it was recorded, else None.
     timings : seconds: set-up, solve, and per iteration.
+    rule : name of the rule that took the steps.
     """
 
     problem: Problem
@@ -41,6 +42,7 @@ class Solution:
     quadrature: bool = False
     iterates: Float[Tensor, "k b c *n"] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
+    rule: str = ""
 
     @property
     def status(self) -> Codes:

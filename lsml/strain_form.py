@@ -161,9 +161,9 @@ class StrainForm(Problem):
         """Φ(x) − x, which sees what is out of balance and what is incompatible."""
         return Residual(self.force(x), self.fixed_point(x) - x)
 
-    def norm(self, residual: Residual) -> PerSample:
-        """√<step, C⁰ step>."""
-        return root(self.pairing(self.reference(residual.step), residual.step))
+    def square(self, residual: Residual) -> PerSample:
+        """<step, C⁰ step>: the force has parts far larger, which do no work."""
+        return self.pairing(self.reference(residual.step), residual.step)
 
     def magnitude(self) -> PerSample:
         """√<σ, C⁰⁻¹ σ> of the flux at x̄, of which the residual is a part."""

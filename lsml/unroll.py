@@ -54,7 +54,7 @@ def unroll(
     start = problem.start() if x0 is None else x0
     x, memory = rule.init(problem, start, 0)
     residual = rule.residual(problem, x, memory, 0)
-    scale = first_scale(problem, stop, residual if x0 is None and x is start else None)
+    scale = first_scale(problem, stop)
     verdict = opening(x)
     iterations, history = torch.zeros_like(verdict.status), []
     for k in range(limit + 1):
@@ -98,13 +98,9 @@ def opening(x: Vector) -> Verdict:
 
 
 @torch.no_grad()
-def first_scale(
-    problem: Problem, stop: StopCriterion, residual: Residual | None
-) -> PerSample:
-    """Scale of the errors, from the residual at x̄ unless it is at hand."""
-    if residual is None:
-        residual = problem.residual(problem.start())
-    return stop.scale(problem, problem.norm(residual))
+def first_scale(problem: Problem, stop: StopCriterion) -> PerSample:
+    """Scale of the errors, from the residual at x̄ and not from the word of a rule."""
+    return stop.scale(problem, problem.norm(problem.residual(problem.start())))
 
 
 @torch.no_grad()

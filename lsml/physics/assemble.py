@@ -49,17 +49,20 @@ def _on(
 def fit(load: Load, law: PhaseLaw) -> tuple[PhaseLaw, MacroLoad]:
     """Law and load of one batch: s microstructures or tables times l load cases.
 
+    Eigenstrains count as tables.
+
     Raises
     ------
     ValueError
         Numbers of samples that do not go together, or components of another
         dimension.
     """
-    samples = {len(law.labels), len(law.coefficients)} - {1}
+    free = 1 if law.eigenfield is None else len(law.eigenfield)
+    samples = {len(law.labels), len(law.coefficients), free} - {1}
     if len(samples) > 1:
         raise ValueError(
-            f"labels hold {len(law.labels)} samples and phases "
-            f"{len(law.coefficients)} tables: give as many, or one"
+            f"labels hold {len(law.labels)} samples, phases {len(law.coefficients)} "
+            f"tables and eigenstrain {free}: give as many, or one"
         )
     s = max(samples, default=1)
     law = replace(law, labels=law.labels.expand(s, *law.labels.shape[1:]))

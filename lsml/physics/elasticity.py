@@ -68,10 +68,7 @@ def elasticity(  # noqa: PLR0913 (the public builder)
     law = on_device(law, _dtype(dtype, coefficients))
     _check_pores(law, discretization, scheme.takes_pores)
     law, macro = fit(load, law)
-    medium = None
-    if reference is not None:
-        given = PhaseLaw(image, *phase_table([reference], ndim)).table[:, 0]
-        medium = given.detach().to(law.coefficients)
+    medium = None if reference is None else _medium(reference, ndim, law)
     return assemble(law, macro, scheme, projectors(components(ndim)), medium)
 
 
@@ -94,7 +91,8 @@ def two_phase(  # noqa: PLR0913 (the options of lsml.solve)
     ε_11 = 10⁻³; the other parameters are those of :func:`elasticity`.
     """
     if load is None:
-        axes = as_labels(labels, len(spacing) if spacing else None, device).ndim - 1
+        ndim = len(spacing) if spacing and len(spacing) in (2, 3) else None
+        axes = as_labels(labels, ndim, device).ndim - 1
         load = make_load(strain=[1e-3] + [0.0] * (components(axes) - 1))
     if phases is None:
         phases = _soft_and_stiff(contrast)
@@ -147,7 +145,13 @@ def _eigenstrain(
         return None
     if not isinstance(given, Tensor):
         rows = [[0.0] * c if row is None else row for row in given]
-        given = torch.stack([torch.as_tensor(row, dtype=torch.float64) for row in rows])
+        try:
+            given = torch.stack([torch.as_tensor(r, dtype=torch.float64) for r in rows])
+        except (TypeError, ValueError, RuntimeError):
+            raise ValueError(
+                f"eigenstrain must hold {phases} rows of {c} numbers, or None: one "
+                "Mandel vector for each phase"
+            ) from None
     table = given[None] if given.ndim == 2 else given
     if table.ndim != 3 or tuple(table.shape[1:]) != (phases, c):
         raise ValueError(
@@ -157,6 +161,19 @@ def _eigenstrain(
     if not bool(table.isfinite().all()):
         raise ValueError("eigenstrain is not finite")
     return table
+
+
+def _medium(given: Phase, ndim: int, law: PhaseLaw) -> Float[Tensor, "t c c"]:
+    """The reference medium asked for, as a constant."""
+    medium = Stiffness(*phase_table([given], ndim)).matrix()[:, 0].detach()
+    if bool((medium == 0).flatten(1).all(1).any()):
+        raise ValueError("reference has zero stiffness; it must be positive definite")
+    if len(medium) not in (1, len(law.labels)):
+        raise ValueError(
+            f"reference holds {len(medium)} stiffnesses but there are "
+            f"{len(law.labels)} samples: give as many, or one"
+        )
+    return medium.to(law.coefficients)
 
 
 def _check_pores(law: PhaseLaw, name: str, allowed: bool) -> None:

@@ -5,6 +5,8 @@ import torch
 from jaxtyping import Integer
 from torch import Tensor
 
+LARGEST = 2**31 - 1  # as far as an int32 counts
+
 
 def as_labels(
     labels: object, ndim: int | None, device: object
@@ -27,7 +29,8 @@ def as_labels(
     if image.ndim not in ranks:
         raise ValueError(
             f"labels of shape {tuple(image.shape)} must have {_either(ranks)} axes: "
-            "(nx, ny) or (nx, ny, nz), with the sample first in a batch"
+            "(nx, ny) for loads of 3 components or (nx, ny, nz) for 6, with the sample "
+            "first in a batch"
         )
     if 0 in image.shape:
         raise ValueError(f"labels of shape {tuple(image.shape)} have an empty axis")
@@ -36,6 +39,8 @@ def as_labels(
     low, high = int(image.min()), int(image.max())
     if low < 0:
         raise ValueError(f"labels contain {low}; phases are numbered from 0")
+    if high > LARGEST:
+        raise ValueError(f"labels contain {high}, must be at most {LARGEST}")
     return image.to(torch.uint8 if high < 256 else torch.int32)
 
 
@@ -58,13 +63,15 @@ def check_range(labels: Integer[Tensor, "s *n"], phases: int) -> None:
 def _as_tensor(labels: object, device: object) -> Tensor:
     if isinstance(labels, Tensor):
         return labels if device is None else labels.to(torch.device(str(device)))
-    array = np.asarray(labels)
-    if array.dtype.kind not in "iubf":
+    try:
+        array = np.asarray(labels)
+    except ValueError:
+        raise ValueError(
+            "labels must be an array; these rows differ in length"
+        ) from None
+    if array.dtype.kind not in "iub":
         raise ValueError(f"labels must be integer or bool, got {array.dtype}")
-    if array.dtype.kind in "ui":
-        if array.size and int(array.max()) > np.iinfo(np.int32).max:
-            raise ValueError(f"labels contain {int(array.max())}, above 2147483647")
-        array = array.astype(np.int32 if array.itemsize > 1 else array.dtype)
+    array = array.astype(np.int64 if array.itemsize > 1 else array.dtype)
     target = None if device is None else torch.device(str(device))
     return torch.as_tensor(np.ascontiguousarray(array), device=target)
 

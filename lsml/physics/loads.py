@@ -72,10 +72,15 @@ def _prescribed(value: Prescribed, name: str) -> Tensor | None:
     if value is None:
         return None
     if not isinstance(value, Tensor):
-        value = torch.as_tensor(_without_none(value), dtype=torch.float64)
+        try:
+            value = torch.as_tensor(_without_none(value), dtype=torch.float64)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"load: {name} must be components, or rows of them, as numbers or None"
+            ) from None
     if not value.is_floating_point():
         value = value.double()
-    if not 1 <= value.ndim <= 3:
+    if not 1 <= value.ndim <= 3 or value.numel() == 0:
         raise ValueError(
             f"load: {name} of shape {tuple(value.shape)} must be "
             "(c,), (b, c) or (b, l, c)"

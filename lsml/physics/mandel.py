@@ -87,7 +87,8 @@ def mandel_to_voigt(matrix: Float[Tensor, "*b c c"]) -> Float[Tensor, "*b c c"]:
 
 def _voigt_scale(matrix: Tensor) -> Tensor:
     pairs = PAIRS[DIMENSION[matrix.shape[-1]]]
-    return torch.tensor([1.0 if i == j else 2**0.5 for i, j in pairs]).to(matrix)
+    scale = [1.0 if i == j else 2**0.5 for i, j in pairs]
+    return torch.tensor(scale, dtype=torch.float64).to(matrix)
 
 
 def rotation(r: Float[Tensor, "*b d d"]) -> Float[Tensor, "*b c c"]:

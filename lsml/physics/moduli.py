@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -135,16 +136,15 @@ def anisotropic(matrix: object) -> Stiffness:
     ValueError
         Wrong shape, not symmetric, not finite or not positive definite.
     """
-    c = matrix if isinstance(matrix, Tensor) else torch.as_tensor(matrix)
-    if not c.is_floating_point():
-        c = c.double()
-    if c.ndim not in (2, 3) or c.shape[-1] != c.shape[-2] or c.shape[-1] not in (3, 6):
+    c = _as_real("stiffness", matrix)
+    square = c.ndim in (2, 3) and c.shape[-1] == c.shape[-2]
+    if not square or c.shape[-1] not in (3, 6) or c.numel() == 0:
         raise ValueError(
             f"stiffness of shape {tuple(c.shape)} must be a Mandel matrix (6, 6), "
             "or (3, 3) in 2-D, or one such matrix per sample"
         )
     transposed = c.detach().transpose(-1, -2)
-    scale = c.detach().abs().amax() if c.numel() else 0.0
+    scale = c.detach().abs().amax()
     if bool(((c.detach() - transposed).abs() > 1e-6 * scale).any()):
         raise ValueError("stiffness is not symmetric: C_ij and C_ji must agree")
     symmetric = (c + c.transpose(-1, -2)) / 2
@@ -166,16 +166,38 @@ def _lame(lam: Tensor, mu: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _as_tensors(given: Sequence[tuple[str, Modulus]]) -> Sequence[Tensor]:
-    values = []
-    for name, value in given:
-        t = torch.as_tensor(value)
-        t = t if t.is_floating_point() else t.double()
-        values.append(t.double() if not isinstance(value, Tensor) else t)
-        if t.ndim > 1:
-            raise ValueError(
-                f"{name} of shape {tuple(t.shape)} must be a number or one per sample"
-            )
-    return torch.broadcast_tensors(*values)
+    values = [_as_tensor(name, value) for name, value in given]
+    try:
+        return torch.broadcast_tensors(*values)
+    except RuntimeError:
+        named = zip(given, values, strict=True)
+        counts = ", ".join(f"{len(t)} of {name}" for (name, _), t in named if t.ndim)
+        raise ValueError(
+            f"moduli for different numbers of samples, {counts}: give one value per "
+            "sample everywhere, or a single one"
+        ) from None
+
+
+def _as_tensor(name: str, value: Modulus) -> Tensor:
+    t = _as_real(name, value)
+    if t.ndim > 1 or t.numel() == 0:
+        raise ValueError(
+            f"{name} of shape {tuple(t.shape)} must be a number or one per sample"
+        )
+    return t if isinstance(value, Tensor) else t.double()
+
+
+def _as_real(name: str, value: object) -> Tensor:
+    """Tensors and arrays in their own precision, numbers in float64."""
+    try:
+        t = value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} must be a number, or an array of numbers, got {value!r}"
+        ) from None
+    if t.is_complex():
+        raise ValueError(f"{name} must be real, got {t.dtype}")
+    return t if t.is_floating_point() else t.double()
 
 
 def _shown(given: dict[str, Modulus]) -> str:

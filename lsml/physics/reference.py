@@ -25,7 +25,9 @@ def reference_medium(
     middle = mean(moduli.amin(1), moduli.amax(1))
     medium = torch.einsum("tk,kij->tij", middle, projectors)
     low, high = spectrum(table, medium)
-    return medium * mean(low, high)[:, None, None]
+    medium = medium * mean(low, high)[:, None, None]
+    same = (table == table[:, :1]).flatten(1).all(1)
+    return torch.where(same[:, None, None], table[:, 0], medium)
 
 
 def spectrum(

@@ -27,3 +27,11 @@ def discretization(name: str, grid: Grid, differential: Differential) -> Discret
         known = ", ".join(sorted(DISCRETIZATIONS))
         raise ValueError(f"discretization {name!r} is unknown; choose one of {known}")
     return DISCRETIZATIONS[name](grid, differential)
+
+
+def name_of(scheme: Discretization) -> str:
+    """The first name that makes this scheme, or its type's for a user's own."""
+    for name, make in DISCRETIZATIONS.items():
+        if make(scheme.grid, scheme.differential) == scheme:
+            return name
+    return type(scheme).__name__

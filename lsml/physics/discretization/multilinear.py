@@ -7,8 +7,8 @@ are the fully integrated trilinear hexahedron (quadrilateral in 2-D) of any
 finite-element code, used with the FFT by Schneider, Merkert & Kabel (2017, IJNME).
 
 Nyquist policy: stencils are real, so every mode is real. On even grids the midpoint
-does not see checkerboards (modes at Nyquist along two or more axes, constant along
-none of those): they have no gradient and stay out of the solution. Two Gauss points
+does not see checkerboards (modes at Nyquist along two or more axes, at any frequency
+along the third): they have no gradient and stay out of the solution. Two Gauss points
 see every mode.
 """
 

@@ -49,7 +49,7 @@ class SquaredResidual:
 
     def curvature(self, problem: Problem, d: Vector, bent: Residual) -> PerSample:
         """‖ΓC d‖²."""
-        return problem.pairing(bent.force, bent.step)
+        return problem.square(bent)
 
 
 OBJECTIVES: Mapping[str, Objective] = {
@@ -111,7 +111,7 @@ class SteepestDescent(Rule):
         down = objective.direction(problem, it.x, Residual(*memory))
         force = problem.hessian(it.x, down.step)
         bent = Residual(force, problem.precondition(force))
-        slope = problem.pairing(down.force, down.step)
+        slope = problem.square(down)
         exact = safe_div(slope, objective.curvature(problem, down.step, bent))
         length = per_sample(self._chosen(exact, it.k), it.x)
         moved = Carried(

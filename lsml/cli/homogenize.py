@@ -1,0 +1,133 @@
+"""``lsml homogenize``: the effective stiffness of a label image."""
+
+from collections.abc import Sequence
+from math import isnan
+from typing import Annotated
+
+import torch
+import typer
+
+import lsml.homogenization
+from lsml.cli.options import (
+    Contrast,
+    Dataset,
+    Discretization,
+    File,
+    Json,
+    MaxIter,
+    Rule,
+    Spacing,
+    problem_options,
+)
+from lsml.cli.outcome import (
+    bad_input_exits,
+    exit_unless_solved,
+    numbers,
+    print_json,
+    print_table,
+)
+from lsml.homogenization import EffectiveStiffness, EngineeringConstants
+from lsml.io.labels import read_labels
+from lsml.physics.mandel import names
+
+
+def homogenize(  # noqa: PLR0913 (the command's options)
+    file: File,
+    rule: Rule = "cg",
+    contrast: Contrast = 10.0,
+    discretization: Discretization = "rotated",
+    tol: Annotated[
+        float, typer.Option(help="Relative half-width of the certified interval.")
+    ] = 1e-6,
+    max_iter: MaxIter = 1000,
+    dataset: Dataset = None,
+    spacing: Spacing = None,
+    as_json: Json = False,
+) -> None:
+    """Effective Mandel stiffness and engineering constants of FILE.
+
+    Exit status 0 solved, 1 not converged, 2 bad input.
+    """
+    with bad_input_exits():
+        options = problem_options(contrast, discretization, spacing)
+        effective = lsml.homogenization.homogenize(
+            read_labels(file, dataset),
+            rule=rule,
+            tol=tol,
+            max_iter=max_iter,
+            progress=True,
+            throw=False,
+            **options,
+        )
+    if as_json:
+        print_json(summary(effective))
+    else:
+        for sample in range(len(effective.stiffness)):
+            _tell(effective, sample)
+    exit_unless_solved({"": effective.solution})
+
+
+def summary(effective: EffectiveStiffness) -> dict[str, object]:
+    """What a program wants to know."""
+    constants = effective.engineering()
+    return {
+        "components": names(effective.solution.form.grid.ndim),
+        "stiffness": numbers(effective.stiffness),
+        "lower": numbers(effective.lower),
+        "upper": numbers(effective.upper),
+        "E": numbers(constants.E),
+        "nu": numbers(constants.nu),
+        "G": numbers(constants.G),
+        "iterations": numbers(effective.iterations),
+        "converged": bool(effective.solution.converged.all()),
+        "seconds": dict(effective.solution.timings),
+    }
+
+
+def _tell(effective: EffectiveStiffness, sample: int) -> None:
+    order = names(effective.solution.form.grid.ndim)
+    ends = (effective.lower, effective.upper)
+    print_table(
+        f"Effective stiffness (Mandel), sample {sample}",
+        ["", *order],
+        [
+            [name, *_shown(row)]
+            for name, row in zip(order, effective.stiffness[sample], strict=True)
+        ],
+    )
+    print_table(
+        "Certified interval of the diagonal",
+        ["", "lower", "upper", "iterations"],
+        [
+            [
+                name,
+                *(f"{float(end[sample, i]):.8g}" for end in ends),
+                str(int(effective.iterations[sample, i])),
+            ]
+            for i, name in enumerate(order)
+        ],
+    )
+    _tell_constants(effective.engineering(), sample, order)
+
+
+def _tell_constants(
+    constants: EngineeringConstants, sample: int, order: Sequence[str]
+) -> None:
+    """A row for each axis i: E_i, ν_i1, ν_i2, ..., and the G of a plane."""
+    ndim = constants.E.shape[1]
+    shear = list(zip(order[ndim:], _shown(constants.G[sample]), strict=True))
+    rows = [
+        [str(i + 1), young, *_shown(nu), *(shear[i] if i < len(shear) else ())]
+        for i, (young, nu) in enumerate(
+            zip(_shown(constants.E[sample]), constants.nu[sample], strict=True)
+        )
+    ]
+    print_table(
+        "Engineering constants, G = τ/γ" + (", plane strain" if ndim == 2 else ""),
+        ["axis i", "E", *(f"ν_i{j + 1}" for j in range(ndim)), "plane", "G"],
+        rows,
+    )
+
+
+def _shown(row: torch.Tensor) -> list[str]:
+    return ["-" if isnan(v) else f"{v:.4g}" for v in row.detach().tolist()]

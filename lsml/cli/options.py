@@ -1,0 +1,56 @@
+"""Options that several commands take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsml.inputs import ProblemOptions
+
+File = Annotated[
+    Path,
+    typer.Argument(help="Label image: .npy, .npz, .h5; 0 is soft, 1 is stiff."),
+]
+Rule = Annotated[
+    str, typer.Option(help="Update rule: cg, moulinec or steepest_descent.")
+]
+Contrast = Annotated[
+    float, typer.Option(help="Young's modulus of phase 1; that of phase 0 is 1.")
+]
+Discretization = Annotated[
+    str, typer.Option(help="fourier, rotated, or hex8 (quad4 in 2-D).")
+]
+MaxIter = Annotated[int, typer.Option(help="Iterations after which to give up.")]
+Dataset = Annotated[
+    str | None,
+    typer.Option(help="Which array of an .npz or .h5 file holds the labels."),
+]
+Spacing = Annotated[
+    str | None,
+    typer.Option(metavar="HX,HY[,HZ]", help="Voxel edges, any unit; 1 by default."),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object instead of tables.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing output.")]
+
+
+def problem_options(
+    contrast: float, discretization: str, spacing: str | None
+) -> ProblemOptions:
+    """What :func:`lsml.solve` takes for labels.
+
+    Raises
+    ------
+    ValueError
+        The spacing is not a list of numbers.
+    """
+    options = ProblemOptions(contrast=contrast, discretization=discretization)
+    if spacing is not None:
+        try:
+            options["spacing"] = tuple(float(h) for h in spacing.split(","))
+        except ValueError:
+            raise ValueError(
+                f"--spacing {spacing!r} must be numbers between commas, such as 1,1,0.5"
+            ) from None
+    return options

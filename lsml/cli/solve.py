@@ -1,0 +1,118 @@
+"""``lsml solve``: strain and stress inside a label image."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import lsml.api
+from lsml.cli.options import (
+    Contrast,
+    Dataset,
+    Discretization,
+    File,
+    Force,
+    Json,
+    MaxIter,
+    Rule,
+    Spacing,
+    problem_options,
+)
+from lsml.cli.outcome import (
+    bad_input_exits,
+    check_free,
+    exit_unless_solved,
+    numbers,
+    print_json,
+    print_table,
+)
+from lsml.io.labels import read_labels
+from lsml.physics.mandel import names
+from lsml.solution import Solution
+from lsml.state import Status
+
+
+def solve(  # noqa: PLR0913 (the command's options)
+    file: File,
+    rule: Rule = "cg",
+    contrast: Contrast = 10.0,
+    discretization: Discretization = "rotated",
+    tol: Annotated[float, typer.Option(help="Certified relative residual.")] = 1e-6,
+    max_iter: MaxIter = 1000,
+    dataset: Dataset = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write fields and certificates to this .h5.")
+    ] = None,
+    spacing: Spacing = None,
+    as_json: Json = False,
+    force: Force = False,
+) -> None:
+    """Strain and stress in FILE under the mean strain ε11 = 1e-3.
+
+    Exit status 0 solved, 1 not converged, 2 bad input.
+    """
+    with bad_input_exits():
+        if out is not None:
+            check_free(out, force)
+        options = problem_options(contrast, discretization, spacing)
+        solution = lsml.api.solve(
+            read_labels(file, dataset),
+            rule,
+            tol=tol,
+            max_iter=max_iter,
+            progress=True,
+            throw=False,
+            **options,
+        )
+        if out is not None:
+            solution.save(out)
+    if as_json:
+        print_json(summary(solution, out))
+    else:
+        _tell(solution, out)
+    exit_unless_solved({"": solution})
+
+
+def summary(solution: Solution, out: Path | None) -> dict[str, object]:
+    """What a program wants to know."""
+    return {
+        "status": [Status(code).name for code in solution.status.tolist()],
+        "iterations": numbers(solution.iterations),
+        "error": numbers(solution.error),
+        "error_bound": numbers(solution.error_bound),
+        "components": names(solution.form.grid.ndim),
+        "mean_strain": numbers(solution.mean_strain),
+        "mean_stress": numbers(solution.mean_stress),
+        "energy": numbers(solution.energy),
+        "seconds": dict(solution.timings),
+        "out": None if out is None else str(out),
+    }
+
+
+def _tell(solution: Solution, out: Path | None) -> None:
+    samples = range(len(solution.status))
+    columns = (solution.error, solution.error_bound, solution.energy)
+    seconds = solution.timings["setup"] + solution.timings["solve"]
+    print_table(
+        f"{solution.rule}, {seconds:.2f} s",
+        ["sample", "status", "iterations", "certified error", "error bound", "energy"],
+        [
+            [
+                str(i),
+                Status(int(solution.status[i])).name,
+                str(int(solution.iterations[i])),
+                *(f"{float(column[i]):.3g}" for column in columns),
+            ]
+            for i in samples
+        ],
+    )
+    print_table(
+        "Mean stress (Mandel)",
+        ["sample", *names(solution.form.grid.ndim)],
+        [
+            [str(i), *(f"{s:.4g}" for s in solution.mean_stress[i].tolist())]
+            for i in samples
+        ],
+    )
+    kept = "fields not kept; --out result.h5 keeps them"
+    typer.echo(kept if out is None else f"{out}: fields and certificates")

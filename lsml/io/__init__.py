@@ -1,0 +1,3 @@
+"""Files: label images in, solutions out. Nothing partial is ever left on disk."""
+
+from lsml.io.labels import read_labels as read_labels

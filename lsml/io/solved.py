@@ -1,0 +1,135 @@
+"""What writers and pictures read of a solution."""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Inexact, Integer
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lsml.law import PhaseLaw
+from lsml.strain_form import StrainForm
+from lsml.typing import Codes, PerSample
+
+
+@runtime_checkable
+class Solved(Protocol):
+    """The part of :class:`lsml.Solution` that files and pictures are made of."""
+
+    @property
+    def form(self) -> StrainForm:
+        """Law, load, grid."""
+        ...
+
+    @property
+    def rule(self) -> str:
+        """Name of the rule."""
+        ...
+
+    @property
+    def quadrature(self) -> bool:
+        """Whether the fields keep their quadrature points."""
+        ...
+
+    @property
+    def strain(self) -> Inexact[Tensor, "b *v"]:
+        """ε."""
+        ...
+
+    @property
+    def stress(self) -> Inexact[Tensor, "b *v"]:
+        """σ."""
+        ...
+
+    @property
+    def displacement(self) -> Inexact[Tensor, "b d *n"]:
+        """Periodic part of the displacement."""
+        ...
+
+    @property
+    def mean_strain(self) -> Inexact[Tensor, "b c"]:
+        """<ε>."""
+        ...
+
+    @property
+    def mean_stress(self) -> Inexact[Tensor, "b c"]:
+        """<σ>."""
+        ...
+
+    @property
+    def energy(self) -> PerSample:
+        """Energy density."""
+        ...
+
+    @property
+    def status(self) -> Codes:
+        """How each sample ended."""
+        ...
+
+    @property
+    def iterations(self) -> Codes:
+        """Steps taken."""
+        ...
+
+    @property
+    def error(self) -> PerSample:
+        """Certified residual."""
+        ...
+
+    @property
+    def error_bound(self) -> PerSample:
+        """Bound of the error of the strain."""
+        ...
+
+    @property
+    def history(self) -> Float[Tensor, "k b"]:
+        """Residual of each iterate."""
+        ...
+
+
+def array(tensor: Tensor) -> np.ndarray:
+    """The numbers of a tensor, wherever it lives."""
+    values: np.ndarray = tensor.detach().cpu().numpy()
+    return values
+
+
+def phase_law(solution: Solved) -> PhaseLaw:
+    """The law, if it is one of labels and phases.
+
+    Raises
+    ------
+    ValueError
+        It is another one.
+    """
+    law = solution.form.law
+    if not isinstance(law, PhaseLaw):
+        raise ValueError(
+            f"files and pictures need phases and labels, got {type(law).__name__}"
+        )
+    return law
+
+
+def image_of(solution: Solved, sample: int) -> Integer[np.ndarray, "*n"]:
+    """Labels that one sample was solved on.
+
+    Raises
+    ------
+    ValueError
+        There is no such sample.
+    """
+    samples = len(solution.status)
+    if not 0 <= sample < samples:
+        raise ValueError(
+            f"sample = {sample} must be one of the solution's {samples}, 0 to "
+            f"{samples - 1}"
+        )
+    labels = phase_law(solution).labels
+    return array(labels[sample * len(labels) // samples])
+
+
+def voxels(
+    solution: Solved, field: Inexact[Tensor, "b *v"], sample: int
+) -> NDArray[np.floating]:
+    """Field (c, *n) of one sample, averaged over the voxel's quadrature points."""
+    values = field[sample]
+    return array(values.mean(0) if solution.quadrature else values)

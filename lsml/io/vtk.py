@@ -1,0 +1,109 @@
+"""Solutions as VTK images, which ParaView opens.
+
+The first array axis is VTK's x. Tensors are in VTK's order XX YY ZZ XY YZ XZ, with
+plain components (no √2 on shear), so that its tensor filters apply; in 2-D they are
+XX YY XY. The periodic displacement sits at the voxel corners, where it is defined, or
+in the cells for `fourier`.
+"""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsml.io.atomic import replacing
+from lsml.io.solved import Solved, array, image_of, voxels
+from lsml.physics.discretization import name_of
+from lsml.physics.mandel import PAIRS
+
+ORDER = {2: (0, 1, 2), 3: (0, 1, 2, 5, 3, 4)}  # VTK's components in Mandel order
+AXES = "XYZ"
+
+
+def write_vti(solution: Solved, path: str | Path, sample: int = 0) -> Path:
+    """Write labels, strain, stress and displacement of one sample to a `.vti` file.
+
+    Raises
+    ------
+    ValueError, OSError
+        Another extension, no such sample, or the file cannot be written.
+    ImportError
+        pyvista is missing; the message names the extra.
+    """
+    target = Path(path)
+    if target.suffix != ".vti":
+        raise ValueError(f"{target} must end in .vti, which VTK takes the format from")
+    image = _image(_pyvista(), solution, sample)
+    with replacing(target) as temporary:
+        _write(image, temporary)
+    return target
+
+
+def _pyvista() -> ModuleType:
+    try:
+        import pyvista
+    except ImportError as error:
+        raise ImportError(
+            f"writing .vti files needs pyvista ({error}); "
+            'install it with: pip install "lsml[plot]"'
+        ) from error
+    return pyvista
+
+
+def _write(image: Any, path: Path) -> None:
+    """By VTK's own writer, whose success pyvista's does not look at."""
+    from vtkmodules.vtkIOXML import vtkXMLImageDataWriter
+
+    writer = vtkXMLImageDataWriter()
+    writer.SetFileName(str(path))
+    writer.SetInputData(image)
+    if not writer.Write():
+        raise OSError("VTK's writer failed; is the disk full?")
+
+
+def _image(pyvista: ModuleType, solution: Solved, sample: int) -> Any:
+    labels, grid = image_of(solution, sample), solution.form.grid
+    flat = 3 - grid.ndim
+    image = pyvista.ImageData(
+        dimensions=[n + 1 for n in grid.shape] + [1] * flat,
+        spacing=list(grid.spacing) + [1.0] * flat,
+    )
+    image.cell_data["labels"] = labels.flatten(order="F")
+    pairs = [PAIRS[grid.ndim][c] for c in ORDER[grid.ndim]]
+    for name in ("strain", "stress"):
+        mandel = voxels(solution, getattr(solution, name), sample)
+        image.cell_data[name] = _rows(_plain(mandel, grid.ndim))
+        for column, (i, j) in enumerate(pairs):
+            stored = image.GetCellData().GetArray(name)
+            stored.SetComponentName(column, AXES[i] + AXES[j])
+    u = array(solution.displacement[sample])
+    centred = name_of(solution.form.discretization) == "fourier"
+    data = image.cell_data if centred else image.point_data
+    data["periodic_displacement"] = _vectors(u if centred else _wrapped(u))
+    return image
+
+
+def _plain(mandel: NDArray[np.floating], ndim: int) -> NDArray[np.floating]:
+    """VTK's components (c, *n) of a Mandel field."""
+    rows = [
+        mandel[c] if PAIRS[ndim][c][0] == PAIRS[ndim][c][1] else mandel[c] / 2**0.5
+        for c in ORDER[ndim]
+    ]
+    return np.stack(rows)
+
+
+def _wrapped(u: NDArray[np.floating]) -> NDArray[np.floating]:
+    """With the first layer of corners again at the far side."""
+    return np.pad(u, [(0, 0)] + [(0, 1)] * (u.ndim - 1), mode="wrap")
+
+
+def _vectors(u: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Three components for every point, the third 0 in 2-D."""
+    return _rows(np.concatenate([u, np.zeros_like(u[: 3 - len(u)])]))
+
+
+def _rows(field: NDArray[np.floating]) -> NDArray[np.floating]:
+    """One row per cell, the first axis fastest."""
+    return np.stack([f.flatten(order="F") for f in field], 1)

@@ -1,0 +1,58 @@
+"""Empty figures, and figures as files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from lsml.io.atomic import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.figure import Figure as Figure
+else:
+    Axes: TypeAlias = object  # matplotlib is imported when a figure is made
+    Figure: TypeAlias = object
+
+DPI = 200
+
+
+def figure_type() -> type[Figure]:
+    """Matplotlib's Figure.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is missing; the message names the extra.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            f"pictures need matplotlib ({error}); "
+            'install it with: pip install "lsml[plot]"'
+        ) from error
+    return Figure
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of that size in inches, which lays itself out.
+
+    Raises
+    ------
+    ImportError
+        As :func:`figure_type`.
+    """
+    return figure_type()(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure in the format of the extension, PNG if there is none.
+
+    Raises
+    ------
+    ValueError, OSError
+        Unknown extension, or the file cannot be written.
+    """
+    target = Path(path)
+    with replacing(target) as temporary:
+        figure.savefig(temporary, dpi=DPI, format=target.suffix[1:] or "png")
+    return target
