@@ -118,12 +118,12 @@ class GreenOperator:
 
     def _solve(self, drive: Tensor) -> Tensor:
         grid = self.discretization.grid
-        hat = torch.view_as_real(grid.fft(drive))
-        hat = hat.unflatten(0, (self.inverse.shape[0], -1))
+        hat = grid.fft(drive).unflatten(0, (self.inverse.shape[0], -1))
         out = torch.zeros_like(hat)
         for i, j in self._entries:
-            out[:, :, i] += self.inverse[:, None, i, j, ..., None] * hat[:, :, j]
-        return grid.ifft(torch.view_as_complex(out.flatten(0, 1)))
+            entry = self.inverse[:, None, i, j].to(hat.dtype)
+            out[:, :, i].addcmul_(entry, hat[:, :, j])
+        return grid.ifft(out.flatten(0, 1))
 
     @cached_property
     def _entries(self) -> list[tuple[int, int]]:

@@ -156,7 +156,7 @@ class PhaseLaw(Law):
         moduli = self.spread(self.coefficients)
         rows: dict[int, Tensor] = {}
         for i, j, g in self.entries:
-            term = moduli[g] * columns[j]
-            rows[i] = rows[i] + term if i in rows else term
+            term = (moduli[g], columns[j])
+            rows[i] = torch.addcmul(rows[i], *term) if i in rows else torch.mul(*term)
         flux = torch.stack([rows[i] for i in range(self.components)], 3)
         return flux.flatten(0, 1).flatten(1, 2)

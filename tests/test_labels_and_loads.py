@@ -182,6 +182,10 @@ def test_moduli(make, parts):
         ({"spacing": (1.0,) * 4}, ("spacing", "one entry", "3 axes")),
         ({"contrast": -1.0}, ("contrast = -1.0", "not negative")),
         ({"contrast": INF}, ("contrast = inf", "finite")),
+        (
+            {"contrast": 3.0, "phases": [lsml.isotropic(E=1.0, nu=0.3)] * 2},
+            ("contrast = 3.0", "phases", "give one"),
+        ),
         ({"dtype": torch.float16}, ("float16", "torch.float32 or torch.float64")),
         ({"elastic": True, "nu": 0.2}, ("['elastic', 'nu']", "contrast", "spacing")),
         (

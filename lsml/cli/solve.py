@@ -107,8 +107,8 @@ def _tell(solution: Solution, out: Path | None) -> None:
         ],
     )
     print_table(
-        "Mean stress (Mandel)",
-        ["sample", *names(solution.form.grid.ndim)],
+        "Mean stress (Mandel) of each sample",
+        ["#", *names(solution.form.grid.ndim)],
         [
             [str(i), *(f"{s:.4g}" for s in solution.mean_stress[i].tolist())]
             for i in samples

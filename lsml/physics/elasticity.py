@@ -75,7 +75,7 @@ def elasticity(  # noqa: PLR0913 (the public builder)
 def two_phase(  # noqa: PLR0913 (the options of lsml.solve)
     labels: object,
     *,
-    contrast: float = 10.0,
+    contrast: float | None = None,
     phases: Phases | None = None,
     load: Load | None = None,
     discretization: str = "rotated",
@@ -87,7 +87,7 @@ def two_phase(  # noqa: PLR0913 (the options of lsml.solve)
 ) -> StrainForm:
     """The problem of Kelly & Kalidindi (2021), any part of which can be replaced.
 
-    Two isotropic phases with E = 1 and ``contrast``, ν = 0.3, under the mean strain
+    Two isotropic phases, E = 1 and ``contrast`` (10), ν = 0.3, under the mean strain
     ε_11 = 10⁻³; the other parameters are those of :func:`elasticity`.
     """
     if load is None:
@@ -95,7 +95,9 @@ def two_phase(  # noqa: PLR0913 (the options of lsml.solve)
         axes = as_labels(labels, ndim, device).ndim - 1
         load = make_load(strain=[1e-3] + [0.0] * (components(axes) - 1))
     if phases is None:
-        phases = _soft_and_stiff(contrast)
+        phases = _soft_and_stiff(10.0 if contrast is None else contrast)
+    elif contrast is not None:
+        raise ValueError(f"contrast = {contrast} and phases are both given: give one")
     return elasticity(
         labels,
         phases,

@@ -66,48 +66,96 @@ class Multilinear(Discretization):
         d, q = self.grid.ndim, len(self.nodes)
         shape = (u.shape[0], *[q] * d, self.differential.components, *self.grid.shape)
         out = u.new_zeros(shape).movedim(1 + d, 0)
-        for axis in range(d):
-            partial = self._partial(u, axis).movedim(1 + d, 0)
+        for axis, partial in enumerate(self._partials(u)):
             for c, m, i, weight in self.differential.terms:
                 if i == axis:
-                    out[c] += weight * partial[m]
+                    out[c].add_(partial.select(1 + d, m), alpha=weight)
         return out.movedim(0, 1 + d).flatten(1, 1 + d)
 
-    def _partial(self, u: Potential, axis: int) -> Tensor:
-        """∂u/∂axis at the points, (b, [q or 1] × d, m, *n)."""
+    def _partials(self, u: Potential) -> list[Tensor]:
+        """∂u/∂axis at the points for each axis, (b, [q or 1] × d, m, *n)."""
         d = self.grid.ndim
-        v = u.reshape(u.shape[0], *[1] * d, *u.shape[1:])
+        value = wrap(u, d)[(slice(None), *[None] * d)]
+        partials: list[Tensor] = []
         for a in range(d):
-            ahead = v.roll(-1, a - d)
-            if a == axis:
-                v = (ahead - v) / self.grid.spacing[a]
-            else:
-                v = torch.cat([torch.lerp(v, ahead, g) for g in self.nodes], 1 + a)
-        return v
+            near, far = ends(value, a - d)
+            partials = [self._interpolate(p, a) for p in partials]
+            partials.append((far - near).div_(self.grid.spacing[a]))
+            if a < d - 1:
+                value = self._interpolate(value, a)
+        return partials
 
-    def _transpose(self, flux: Field) -> Potential:
-        d, q = self.grid.ndim, len(self.nodes)
-        parts = flux.unflatten(1, (*[q] * d, -1)).movedim(1 + d, 0)
-        out = flux.new_zeros(
-            flux.shape[0], self.differential.potentials, *self.grid.shape
-        )
-        for axis in range(d):
-            load = flux.new_zeros(self.differential.potentials, *parts.shape[1:])
-            for c, m, i, weight in self.differential.terms:
-                if i == axis:
-                    load[m] += weight * parts[c]
-            summed = load.sum(2 + axis, keepdim=True).movedim(0, 1 + d)
-            out += self._partial_transpose(summed, axis)
+    def _interpolate(self, v: Tensor, a: int) -> Tensor:
+        """Values at the nodes along axis a, from those at its n + 1 corners."""
+        near, far = ends(v, a - self.grid.ndim)
+        shape = list(near.shape)
+        shape[1 + a] = len(self.nodes)
+        out = v.new_empty(shape)
+        for k, g in enumerate(self.nodes):
+            torch.lerp(near, far, g, out=out.narrow(1 + a, k, 1))
         return out
 
-    def _partial_transpose(self, v: Tensor, axis: int) -> Tensor:
+    def _transpose(self, flux: Field) -> Potential:
+        """The steps of ``_gradient`` backwards, each transposed."""
         d = self.grid.ndim
-        for a in range(d):
-            if a == axis:
-                v = (v.roll(1, a - d) - v) / self.grid.spacing[a]
-            else:
-                at = v.split(1, 1 + a)
-                near = sum((1 - g) * p for g, p in zip(self.nodes, at, strict=True))
-                far = sum(g * p for g, p in zip(self.nodes, at, strict=True))
-                v = near + torch.as_tensor(far).roll(1, a - d)
-        return v.flatten(1, 1 + d)
+        loads = [self._load(flux, axis) for axis in range(d)]
+        value = self._corners(loads[-1], d - 1)
+        for a in reversed(range(d)):
+            if a < d - 1:
+                value = self._scatter(value, a)
+            near, far = ends(value, a - d)
+            load = loads.pop()
+            near.sub_(load, alpha=1 / self.grid.spacing[a])
+            far.add_(load, alpha=1 / self.grid.spacing[a])
+            loads = [self._scatter(other, a) for other in loads]
+        return fold(value.flatten(1, 1 + d), d)
+
+    def _load(self, flux: Field, axis: int) -> Tensor:
+        """What drives ∂u/∂axis, (b, [q or 1] × d, m, *n)."""
+        d, q = self.grid.ndim, len(self.nodes)
+        parts = flux.unflatten(1, (*[q] * d, -1)).movedim(1 + d, 0)
+        shape = [self.differential.potentials, *parts.shape[1:]]
+        shape[2 + axis] = 1
+        load = flux.new_zeros(shape)
+        for c, m, i, weight in self.differential.terms:
+            if i == axis:
+                for at in parts[c].split(1, 1 + axis):
+                    load[m].add_(at, alpha=weight)
+        return load.movedim(0, 1 + d)
+
+    def _scatter(self, v: Tensor, a: int) -> Tensor:
+        """Transpose of ``_interpolate``."""
+        out = self._corners(v, a)
+        near, far = ends(out, a - self.grid.ndim)
+        for g, at in zip(self.nodes, v.split(1, 1 + a), strict=True):
+            near.add_(at, alpha=1 - g)
+            far.add_(at, alpha=g)
+        return out
+
+    def _corners(self, v: Tensor, a: int) -> Tensor:
+        """Zeros at the corners along axis a, to add to."""
+        shape = list(v.shape)
+        shape[1 + a], shape[a - self.grid.ndim] = 1, self.grid.shape[a] + 1
+        return v.new_zeros(shape)
+
+
+def ends(v: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Views of the corners at the near and at the far end of each voxel."""
+    n = v.shape[axis] - 1
+    return v.narrow(axis, 0, n), v.narrow(axis, 1, n)
+
+
+def wrap(v: Tensor, d: int) -> Tensor:
+    """Repeat the first corner of each axis after the last: n + 1 corners."""
+    for axis in range(-d, 0):
+        v = torch.cat([v, v.narrow(axis, 0, 1)], axis)
+    return v
+
+
+def fold(v: Tensor, d: int) -> Tensor:
+    """Transpose of ``wrap``, in place."""
+    for axis in range(-d, 0):
+        n = v.shape[axis] - 1
+        v.narrow(axis, 0, 1).add_(v.narrow(axis, n, 1))
+        v = v.narrow(axis, 0, n)
+    return v
