@@ -7,7 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from lsml.problem import Linearized, Problem
+from lsml.linearized import Linearized
+from lsml.problem import Problem
 from lsml.rule import UpdateRule
 from lsml.state import SolveState, Status
 from lsml.stop import RelativeResidual, StopCriterion

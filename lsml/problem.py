@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
-
 from lsml.grid import Grid
 from lsml.law import Law
 from lsml.numerics import dot, root
@@ -189,86 +187,3 @@ class LippmannSchwinger(Problem):
     def magnitude(self) -> PerSample:
         """Root mean square of x̄."""
         return root(self.pairing(self.background, self.background))
-
-
-@dataclass(frozen=True)
-class Linearized(Problem):
-    """The linear problem ``hessian(x) v = drive``, on the form of another problem.
-
-    With ``drive = force(x)`` its solution is Newton's step; with the derivative of a
-    quantity as drive, it is the adjoint of the implicit function theorem (H is
-    symmetric for the problems it is used on).
-    """
-
-    problem: Problem
-    x: Vector
-    drive: Vector
-
-    @property
-    def tags(self) -> Tags:
-        """Those of the problem, and linear."""
-        return self.problem.tags | {"linear"}
-
-    @property
-    def batch(self) -> int:
-        """Samples b."""
-        return self.problem.batch
-
-    @property
-    def differentiable(self) -> bool:
-        """An auxiliary problem: never."""
-        return False
-
-    def start(self) -> Vector:
-        """No increment."""
-        return torch.zeros_like(self.x)
-
-    def enter(self, field: Field) -> Vector:
-        """Increment from the current point to a field."""
-        return self.problem.enter(field) - self.x
-
-    def field(self, x: Vector) -> Field:
-        """Increment of the field."""
-        return self.problem.field(self.x + x) - self.problem.field(self.x)
-
-    def flux(self, x: Vector) -> Field:
-        """Flux at the end of the increment."""
-        return self.problem.flux(self.x + x)
-
-    def admit(self, x: Vector) -> Vector:
-        """Admissible part: increments start from zero."""
-        return self.problem.project(x)
-
-    def project(self, d: Vector) -> Vector:
-        """As in the problem."""
-        return self.problem.project(d)
-
-    def force(self, x: Vector) -> Vector:
-        """Drive − H x."""
-        return self.drive - self.problem.hessian(self.x, x)
-
-    def precondition(self, force: Vector) -> Vector:
-        """As in the problem."""
-        return self.problem.precondition(force)
-
-    def hessian(self, x: Vector, d: Vector) -> Vector:
-        """H d, wherever it is taken."""
-        return self.problem.hessian(self.x, d)
-
-    def pairing(self, force: Vector, d: Vector) -> PerSample:
-        """As in the problem."""
-        return self.problem.pairing(force, d)
-
-    def residual(self, x: Vector) -> Residual:
-        """Equilibrium and admissibility of the increment."""
-        force = self.force(x)
-        return Residual(force, self.precondition(force) + self.project(x) - x)
-
-    def square(self, residual: Residual) -> PerSample:
-        """As in the problem."""
-        return self.problem.square(residual)
-
-    def magnitude(self) -> PerSample:
-        """Size of the answer to the drive."""
-        step = self.precondition(self.drive)
-        return self.norm(Residual(self.drive, step))

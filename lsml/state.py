@@ -31,7 +31,8 @@ _ADVICE = {
     Status.RUNNING: "still running",
     Status.CONVERGED: "the certified error is within the tolerance",
     Status.COMPLETED: "the rule took all its passes; look at the certified error",
-    Status.MAX_ITER: "ran out of iterations: raise max_iter or use rule='cg'",
+    Status.MAX_ITER: "ran out of iterations: raise max_iter or use rule='cg', "
+    "or float64 where the history has levelled off",
     Status.STAGNATED: "rounding stops it above the tolerance: "
     "raise tol or solve in float64",
     Status.DIVERGED: "the residual grew a million times: "
