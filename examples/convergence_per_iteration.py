@@ -38,8 +38,10 @@ def errors(labels, rule, true, **problem):
     sol = lsml.solve(
         labels, rule, tol=1e-10, max_iter=steps, record=True, throw=False, **problem
     )
-    strain = torch.stack([lsml.mase(x[:, 0], true[:, 0]) for x in sol.iterates])
-    return strain.mean(1).numpy(), sol.history.mean(1).numpy()
+    strain = torch.stack(
+        [lsml.mase(x[:, 0], true[:, 0]) for x in sol.iterates.unbind(1)]
+    )
+    return strain.mean(1).numpy(), sol.history.mean(0).numpy()
 
 
 def main():

@@ -3,7 +3,7 @@
 import time
 from typing import Any, Unpack
 
-from lsml.gradients import Gradient
+from lsml.gradients import Gradient, Task
 from lsml.inputs import (
     ProblemOptions,
     as_problem,
@@ -75,6 +75,7 @@ def solve(  # noqa: PLR0913 (the public entry)
     chosen = as_rule(rule, weights)
     problem = in_form(as_problem(m, options), form, chosen)
     start = None if x0 is None else problem.enter(as_start(x0, problem))
-    run = Run(problem, chosen, RelativeResidual(tol), max_iter, start, started)
+    task = Task(problem, chosen, start, RelativeResidual(tol), max_iter)
+    run = Run(task, started)
     solution = run(gradient, record=record, progress=progress, quadrature=quadrature)
     return solution.check() if throw else solution

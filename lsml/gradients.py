@@ -18,20 +18,34 @@ from lsml.unroll import Observer, unroll
 NEEDED: Tags = frozenset({"symmetric", "compatible"})
 
 
+@dataclass(frozen=True)
+class Task:
+    """A solve to be run: the arguments of :func:`lsml.unroll.unroll`."""
+
+    problem: Problem
+    rule: UpdateRule[Any]
+    x0: Vector | None
+    stop: StopCriterion
+    max_iter: int
+    observe: Observer | None = None
+
+    def run(self) -> SolveState:
+        """Unroll, recording a graph where one is asked for."""
+        return unroll(
+            self.problem,
+            self.rule,
+            self.x0,
+            stop=self.stop,
+            max_iter=self.max_iter,
+            observe=self.observe,
+        )
+
+
 @runtime_checkable
 class Gradient(Protocol):
     """Runs a solve and decides what backward will do."""
 
-    def __call__(
-        self,
-        problem: Problem,
-        rule: UpdateRule[Any],
-        x0: Vector | None,
-        *,
-        stop: StopCriterion,
-        max_iter: int,
-        observe: Observer | None = None,
-    ) -> SolveState:
+    def __call__(self, task: Task) -> SolveState:
         """Solve."""
         ...
 
@@ -40,39 +54,19 @@ class Gradient(Protocol):
 class Detached:
     """No derivative: nothing is recorded."""
 
-    def __call__(
-        self,
-        problem: Problem,
-        rule: UpdateRule[Any],
-        x0: Vector | None,
-        *,
-        stop: StopCriterion,
-        max_iter: int,
-        observe: Observer | None = None,
-    ) -> SolveState:
+    def __call__(self, task: Task) -> SolveState:
         """Solve without a graph."""
         with torch.no_grad():
-            return unroll(
-                problem, rule, x0, stop=stop, max_iter=max_iter, observe=observe
-            )
+            return task.run()
 
 
 @dataclass(frozen=True)
 class Unrolled:
     """Backpropagate through the iterations; memory grows with their number."""
 
-    def __call__(
-        self,
-        problem: Problem,
-        rule: UpdateRule[Any],
-        x0: Vector | None,
-        *,
-        stop: StopCriterion,
-        max_iter: int,
-        observe: Observer | None = None,
-    ) -> SolveState:
+    def __call__(self, task: Task) -> SolveState:
         """Solve with the graph recorded."""
-        return unroll(problem, rule, x0, stop=stop, max_iter=max_iter, observe=observe)
+        return task.run()
 
 
 @dataclass(frozen=True)
@@ -98,42 +92,35 @@ class Implicit:
     rule: UpdateRule[Any] | None = None
     tol: float | None = None
 
-    def __call__(
-        self,
-        problem: Problem,
-        rule: UpdateRule[Any],
-        x0: Vector | None,
-        *,
-        stop: StopCriterion,
-        max_iter: int,
-        observe: Observer | None = None,
-    ) -> SolveState:
+    def __call__(self, task: Task) -> SolveState:
         """Solve without a graph, then attach one evaluation of the force."""
+        problem = task.problem
         if missing := NEEDED - problem.tags:
             raise ValueError(f"Implicit needs a problem that is {sorted(missing)}")
-        state = Detached()(
-            problem, rule, x0, stop=stop, max_iter=max_iter, observe=observe
-        )
+        state = Detached()(task)
         offset = problem.start()
         x = offset + (state.x - offset).detach()
-        criterion = RelativeResidual(stop.tol if self.tol is None else self.tol)
 
         def pull_back(g: Tensor) -> Tensor:
-            adjoint = Linearized(problem, state.x, g.contiguous())
-            with torch.no_grad():
-                solved = unroll(
-                    adjoint, self.rule or rule, stop=criterion, max_iter=max_iter
-                )
-            if bool((solved.status != Status.CONVERGED).any()):
-                worst = float(solved.error.max())
-                raise RuntimeError(
-                    f"the adjoint solve stopped at error {worst:.1e}, above "
-                    f"{criterion.tol:.1e}: raise max_iter or Implicit(tol=...)"
-                )
-            return solved.x
+            return self._adjoint(task, Linearized(problem, state.x, g.contiguous()))
 
         attached: Tensor = _Attach.apply(x, problem.force(x), pull_back)  # type: ignore[no-untyped-call]
         return replace(state, x=attached)
+
+    def _adjoint(self, task: Task, problem: Linearized) -> Vector:
+        tol = task.stop.tol if self.tol is None else self.tol
+        solved = unroll(
+            problem,
+            self.rule or task.rule,
+            stop=RelativeResidual(tol),
+            max_iter=task.max_iter,
+        )
+        if bool((solved.status != Status.CONVERGED).any()):
+            raise RuntimeError(
+                f"the adjoint solve stopped at error {float(solved.error.max()):.1e}, "
+                f"above {tol:.1e}: raise max_iter or Implicit(tol=...)"
+            )
+        return solved.x
 
 
 class _Attach(torch.autograd.Function):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsml.displacement_form import DisplacementForm
-from lsml.gradients import Detached
+from lsml.gradients import Detached, Task
 from lsml.inputs import ProblemOptions, as_problem, as_rule, check_limits
 from lsml.law import PhaseLaw
 from lsml.physics.reference import spectrum
@@ -171,7 +171,7 @@ def homogenize(
     stop: StopCriterion = EnergyGap(lowest, form.strain.discretization.points, tol)
     if not bool((lowest > 0).all()):
         stop = RelativeResidual(tol)
-    run = Run(form, chosen, stop, max_iter, None, started)
+    run = Run(Task(form, chosen, None, stop, max_iter), started)
     solution = run(Detached(), record=False, progress=progress, quadrature=False)
     if throw:
         solution.check()

@@ -44,15 +44,17 @@ class ProgressLine(AbstractContextManager["ProgressLine"]):
     def __call__(self, k: int, x: Vector, error: PerSample, status: Codes) -> None:
         """Show iterate k."""
         if self._live is not None:
-            self._live.update(Text(self._line(k, float(error.max()), status)))
+            line = self._line(k, float(error.max()), status)
+            self._live.update(Text(line, no_wrap=True, overflow="ellipsis"))
 
     def _line(self, k: int, worst: float, status: Codes) -> str:
         seconds = time.perf_counter() - self._started
         done, running = self._fraction(worst), int((status == Status.RUNNING).sum())
-        left = f"{seconds * (1 - done) / done:.0f} s left" if done > 0.05 else ""
+        left = f"  {seconds * (1 - done) / done:.0f} s left" if done > 0.05 else ""
+        some = f"  {running} running" if len(status) > 1 else ""
         return (
             f"{self._name}  iteration {k}  error {worst:.1e} → {self._tol:.0e}  "
-            f"{k / max(seconds, 1e-9):.1f}/s  {running} running  {left}"
+            f"{k / max(seconds, 1e-9):.1f}/s{some}{left}"
         )
 
     def _fraction(self, worst: float) -> float:

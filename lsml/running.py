@@ -3,20 +3,16 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from lsml.displacement_form import DisplacementForm
-from lsml.gradients import Detached, Gradient, Implicit
-from lsml.problem import Problem
+from lsml.gradients import Detached, Gradient, Implicit, Task
 from lsml.progress import ProgressLine, Recorder
-from lsml.rule import UpdateRule
 from lsml.solution import Solution
 from lsml.state import SolveState
-from lsml.stop import StopCriterion
 from lsml.strain_form import StrainForm
 from lsml.typing import Codes, PerSample, Vector
 from lsml.unroll import Observer
@@ -24,13 +20,9 @@ from lsml.unroll import Observer
 
 @dataclass(frozen=True)
 class Run:
-    """What is solved, how, until when, from where, and since when it is timed."""
+    """A task, and since when it is timed."""
 
-    problem: Problem
-    rule: UpdateRule[Any]
-    stop: StopCriterion
-    max_iter: int
-    start: Vector | None
+    task: Task
     started: float
 
     def __call__(
@@ -42,42 +34,38 @@ class Run:
         quadrature: bool,
     ) -> Solution:
         """Solve and wrap."""
-        name = type(self.rule).__name__
+        name = type(self.task.rule).__name__
         recorder = Recorder(self._voxels(quadrature))
         observers: list[Observer] = [recorder] if record else []
         with ExitStack() as stack:
             if progress:
-                line = ProgressLine(self.stop.tol, name)
+                line = ProgressLine(self.task.stop.tol, name)
                 observers.append(stack.enter_context(line))
             ready = time.perf_counter()
             state = self._solve(gradient, observers)
         timings = self._timings(ready, state)
-        iterates = torch.stack(recorder.fields) if record else None
-        return Solution(self.problem, state, quadrature, iterates, timings, name)
+        iterates = torch.stack(recorder.fields, 1) if record else None
+        return Solution(self.task.problem, state, quadrature, iterates, timings, name)
 
     def _solve(
         self, gradient: Gradient | None, observers: list[Observer]
     ) -> SolveState:
         chosen = self._gradient() if gradient is None else gradient
-        return chosen(
-            self.problem,
-            self.rule,
-            self.start,
-            stop=self.stop,
-            max_iter=self.max_iter,
-            observe=together(observers) if observers else None,
-        )
+        observe = together(observers) if observers else None
+        return chosen(replace(self.task, observe=observe))
 
     def _gradient(self) -> Gradient:
-        wanted = torch.is_grad_enabled() and self.problem.differentiable
+        wanted = torch.is_grad_enabled() and self.task.problem.differentiable
         return Implicit() if wanted else Detached()
 
     def _voxels(self, quadrature: bool) -> Callable[[Vector], Tensor]:
+        problem = self.task.problem
+
         def voxels(x: Vector) -> Tensor:
-            field = self.problem.field(x)
-            if not isinstance(self.problem, StrainForm | DisplacementForm):
+            field = problem.field(x)
+            if not isinstance(problem, StrainForm | DisplacementForm):
                 return field
-            q = self.problem.strain.discretization.points
+            q = problem.strain.discretization.points
             points = field.unflatten(1, (q, -1))
             return points if quadrature else points.mean(1)
 

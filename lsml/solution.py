@@ -32,7 +32,7 @@ class Solution:
     state : last iterate and how it ended.
     quadrature : keep the quadrature points q of `strain` and `stress`, (b, q, c, *n),
         instead of their average over the voxel.
-    iterates : strain of every iterate (k, b, c, *n) if it was recorded, else None.
+    iterates : strain of every iterate (b, k, c, *n) if it was recorded, else None.
     timings : seconds: set-up, solve, and per iteration.
     rule : name of the rule that took the steps.
     """
@@ -40,7 +40,7 @@ class Solution:
     problem: Problem
     state: SolveState
     quadrature: bool = False
-    iterates: Float[Tensor, "k b c *n"] | None = None
+    iterates: Float[Tensor, "b k *v"] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     rule: str = ""
 
@@ -65,9 +65,9 @@ class Solution:
         return self.state.error
 
     @property
-    def history(self) -> Float[Tensor, "k b"]:
+    def history(self) -> Float[Tensor, "b k"]:
         """Relative residual of every iterate, the start first."""
-        return self.state.history
+        return self.state.history.T
 
     @cached_property
     def strain(self) -> Inexact[Tensor, "b *v"]:

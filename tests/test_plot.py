@@ -43,7 +43,7 @@ def test_the_curve_is_the_history_up_to_where_the_sample_ended(solution):
     figure = plot_solution(solution, sample=1)
     (line,) = figure.axes[3].lines
     last = int(solution.iterations[1])
-    assert np.array_equal(line.get_ydata(), solution.history[: last + 1, 1].numpy())
+    assert np.array_equal(line.get_ydata(), solution.history[1, : last + 1].numpy())
     assert figure.axes[3].get_yscale() == "log"
     assert line.get_label() == "ConjugateGradient"
 
@@ -86,7 +86,7 @@ def test_a_comparison_has_a_row_for_each_problem_and_a_curve_for_each_rule():
     curves = [axes for axes in figure.axes if axes.get_yscale() == "log"]
     for axes, row in zip(curves, solved.values(), strict=True):
         for line, rule in zip(axes.lines, rules, strict=False):
-            assert np.array_equal(line.get_ydata(), row[rule].history[:, 0].numpy())
+            assert np.array_equal(line.get_ydata(), row[rule].history[0].numpy())
 
 
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg", ""])

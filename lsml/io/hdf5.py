@@ -14,7 +14,7 @@ status            (b)               codes, spelled out in the attribute ``codes`
 iterations        (b)
 error             (b)               certified relative residual
 error_bound       (b)               of the strain, relative
-history           (k, b)            relative residual of each iterate
+history           (b, k)            relative residual of each iterate
 spacing           (d)               voxel edges
 phases            (t, p, c, c)      Mandel stiffness; t = 1 or one table per image
 eigenstrain       (t, p, c)         if there is one

@@ -82,7 +82,7 @@ class Solved(Protocol):
         ...
 
     @property
-    def history(self) -> Float[Tensor, "k b"]:
+    def history(self) -> Float[Tensor, "b k"]:
         """Residual of each iterate."""
         ...
 

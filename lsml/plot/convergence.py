@@ -42,7 +42,7 @@ def plot_convergence(
 def curve(solution: Solved, sample: int) -> Curve:
     """Residual of one sample, from the start to where it ended."""
     last = int(solution.iterations[sample])
-    values: Curve = array(solution.history[: last + 1, sample])
+    values: Curve = array(solution.history[sample, : last + 1])
     return values
 
 
