@@ -1,6 +1,8 @@
 """Physical and learned solvers for Lippmann-Schwinger equations, in PyTorch."""
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
+from types import ModuleType as _ModuleType
 
 from lsml.api import solve as solve
 from lsml.gradients import Detached as Detached
@@ -33,3 +35,10 @@ from lsml.solution import Solution as Solution
 from lsml.state import Status as Status
 
 __version__ = _version("lsml")
+
+
+def __getattr__(name: str) -> _ModuleType:
+    """Subpackages that only some users need, imported when first named."""
+    if name in {"data", "exact", "io", "plot", "testing"}:
+        return _import_module(f"lsml.{name}")
+    raise AttributeError(f"module 'lsml' has no attribute {name!r}")

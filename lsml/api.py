@@ -39,7 +39,8 @@ def solve(  # noqa: PLR0913 (the public entry)
 
     Parameters
     ----------
-    m : label image (*n) or batch (b, *n), or a problem made by a builder such as
+    m : label image (*n) or batch (b, *n) (three axes are 3-D unless load or spacing are
+        2-D), or a problem made by a builder such as
         :func:`lsml.elasticity`. Labels alone are the problem of Kelly & Kalidindi
         (2021): E = 1 and ``contrast`` (10), ν = 0.3, mean strain ε_11 = 10⁻³.
     rule : ``"cg"``, ``"moulinec"``, ``"steepest_descent"``, or any object with the

@@ -44,6 +44,11 @@ class DisplacementForm(Problem):
         return self.strain.differentiable
 
     @property
+    def points(self) -> int:
+        """Quadrature points q per voxel."""
+        return self.strain.points
+
+    @property
     def potentials(self) -> int:
         """Components m of the displacement."""
         return self.strain.discretization.differential.potentials
@@ -93,9 +98,13 @@ class DisplacementForm(Problem):
         """σ at the points."""
         return self.strain.law(self.field(x))
 
-    def displacement(self, x: Vector) -> Inexact[Tensor, "b m *n"]:
-        """Periodic part of the displacement."""
-        return self.split(x)[0]
+    def displacement(self, field: Field) -> Inexact[Tensor, "b m *n"]:
+        """Periodic displacement of the compatible part of a field.
+
+        Read from the field even where x holds it, so that no derivative asks for modes
+        without a gradient, such as a translation, which no stiffness resists.
+        """
+        return self.split(self.enter(field))[0]
 
     def admit(self, x: Vector) -> Vector:
         """Every unknown is admissible."""

@@ -62,7 +62,10 @@ class Detached:
 
 @dataclass(frozen=True)
 class Unrolled:
-    """Backpropagate through the iterations; memory grows with their number."""
+    """Backpropagate through the iterations; memory grows with their number.
+
+    The derivative is that of the iterates, not of the solution: none after no steps.
+    """
 
     def __call__(self, task: Task) -> SolveState:
         """Solve with the graph recorded."""

@@ -25,7 +25,7 @@ from lsml.problem import Problem, Residual
 from lsml.rule import UpdateRule
 from lsml.running import Run
 from lsml.solution import Solution
-from lsml.stop import RelativeResidual, StopCriterion
+from lsml.stop import ROUND_OFF, RelativeResidual, StopCriterion
 from lsml.strain_form import MacroLoad, StrainForm
 from lsml.typing import PerSample, Vector
 
@@ -37,8 +37,8 @@ class EffectiveStiffness:
     Attributes
     ----------
     stiffness : Galerkin value, symmetric; differentiable with respect to the moduli.
-    lower, upper : certified interval of each diagonal entry; with pores the lower end
-        is 0, because residuals do not bound energies there.
+    lower, upper : certified interval of each diagonal entry, rounding included; with
+        pores the lower end is 0, because residuals do not bound energies there.
     iterations : of each load case.
     solution : the unit load cases, b·c samples, load case fastest.
     """
@@ -207,7 +207,7 @@ def read_out(
 ) -> EffectiveStiffness:
     """Galerkin values <ε_i : C ε_j> and the interval of the diagonal."""
     x, c = solution.state.x.detach(), form.strain.load.field.shape[1]
-    flux, force = solution.mean_stress, form.force(x)
+    flux, force = form.strain.average(form.flux(x)), form.force(x)
     rows = []
     for i in range(c):
         other = x.unflatten(0, (-1, c))[:, i].repeat_interleave(c, 0)
@@ -215,14 +215,23 @@ def read_out(
     stiffness = torch.stack(rows, 1).unflatten(0, (-1, c))
     symmetric = (stiffness + stiffness.transpose(1, 2)) / 2
     with torch.no_grad():
-        residual = Residual(force, form.precondition(force))
-        gap = form.norm(residual).square() / lowest
-        upper = symmetric.diagonal(dim1=1, dim2=2)
-        lower = (upper.double() - gap.unflatten(0, (-1, c))).clamp_min(0)
+        gap = form.square(Residual(force, form.precondition(force))) / lowest
+        middle = symmetric.diagonal(dim1=1, dim2=2)
+        slack = rounding(form.strain)
+        lower = (middle.double() - gap.unflatten(0, (-1, c))).to(middle.dtype) - slack
+        stiff = (lowest > 0).unflatten(0, (-1, c))
+        lower = torch.where(stiff, lower, 0.0).clamp_min(0)
     return EffectiveStiffness(
         symmetric,
-        lower.to(upper.dtype),
-        upper.detach().clone(),
+        lower,
+        middle + slack,
         solution.iterations.unflatten(0, (-1, c)),
         solution,
     )
+
+
+def rounding(form: StrainForm) -> Float[Tensor, "t c"]:
+    """What rounding may do to a diagonal entry: a share of the stiffest phase's."""
+    assert isinstance(form.law, PhaseLaw)
+    stiffest = form.law.table.detach().diagonal(dim1=2, dim2=3).amax(1)
+    return ROUND_OFF * torch.finfo(stiffest.dtype).eps * stiffest

@@ -1,13 +1,14 @@
 """From what a user passes to rules, problems and starts, checked before any work."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypedDict
+from numbers import Integral
+from typing import Any, SupportsFloat, TypedDict
 
 import torch
 from torch import Tensor
 
 from lsml.displacement_form import DisplacementForm
-from lsml.physics.elasticity import two_phase
+from lsml.physics.elasticity import Spacing, two_phase
 from lsml.physics.loads import Load
 from lsml.physics.phases import Phase, Phases
 from lsml.physics.rules.conjugate_gradient import ConjugateGradient
@@ -36,7 +37,7 @@ class ProblemOptions(TypedDict, total=False):
     phases: Phases
     load: Load
     discretization: str
-    spacing: tuple[float, ...]
+    spacing: Spacing
     eigenstrain: Any
     reference: Phase
     dtype: torch.dtype
@@ -59,10 +60,10 @@ def as_rule(rule: UpdateRule[Any] | str, weights: str | None) -> UpdateRule[Any]
         if weights is not None:
             raise ValueError(f"weights={weights!r} given, but rule {rule!r} has none")
         return RULES[rule]()
-    if not isinstance(rule, UpdateRule):
+    if isinstance(rule, type) or not isinstance(rule, UpdateRule):
         raise ValueError(
-            f"rule must be a name or have the UpdateRule interface, "
-            f"got {type(rule).__name__}"
+            f"rule must be a name or an object with the UpdateRule interface, "
+            f"got {rule!r}"
         )
     return rule
 
@@ -93,23 +94,23 @@ def in_form(problem: Problem, form: str, rule: UpdateRule[Any]) -> Problem:
     """The problem on the rule's reference medium, with the unknown asked for."""
     if form not in FORMS:
         raise ValueError(f"form {form!r} is unknown; choose one of {', '.join(FORMS)}")
-    if not isinstance(problem, StrainForm):
+    if not isinstance(problem, StrainForm | DisplacementForm):
         return problem
-    return FORMS[form](problem.referred(rule.reference))
+    return FORMS[form](problem.strain.referred(rule.reference))
 
 
-def check_limits(tol: float, max_iter: int) -> None:
+def check_limits(tol: object, max_iter: object) -> None:
     """Refuse what cannot end.
 
     Raises
     ------
     ValueError
-        tol is not a positive number or max_iter is negative.
+        tol is not a positive number, or max_iter no whole number from 0.
     """
-    if not 0 < tol < float("inf"):
-        raise ValueError(f"tol = {tol} must be positive and finite")
-    if not 0 <= max_iter < float("inf") or max_iter != int(max_iter):
-        raise ValueError(f"max_iter = {max_iter} must be a whole number, 0 or more")
+    if not isinstance(tol, SupportsFloat) or not 0 < float(tol) < float("inf"):
+        raise ValueError(f"tol = {tol!r} must be positive and finite")
+    if not isinstance(max_iter, Integral) or max_iter < 0:
+        raise ValueError(f"max_iter = {max_iter!r} must be a whole number, 0 or more")
 
 
 def as_start(x0: Field, problem: Problem) -> Tensor:
@@ -121,13 +122,14 @@ def as_start(x0: Field, problem: Problem) -> Tensor:
         Another shape than (b, c, *n) per voxel or (b, q·c, *n) at the points.
     """
     like = problem.field(problem.start())
-    field = torch.as_tensor(x0).to(like)
-    voxels = list(like.shape)
-    if isinstance(problem, StrainForm | DisplacementForm):
-        points = problem.strain.discretization.points
-        voxels[1] //= points
-        if field.ndim == like.ndim + 1 and field.shape[1] == points:
-            field = field.flatten(1, 2)
+    try:
+        field = torch.as_tensor(x0).to(like)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"x0 must be a field of numbers, got {x0!r}") from None
+    b, c, *n = like.shape
+    voxels = [b, c // problem.points, *n]
+    if field.ndim == like.ndim + 1 and field.shape[1] == problem.points:
+        field = field.flatten(1, 2)
     if list(field.shape) not in (voxels, list(like.shape)):
         raise ValueError(f"x0 of shape {tuple(field.shape)} must be {tuple(voxels)}")
     return field

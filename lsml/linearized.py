@@ -32,6 +32,11 @@ class Linearized(Problem):
         return self.problem.batch
 
     @property
+    def points(self) -> int:
+        """As in the problem."""
+        return self.problem.points
+
+    @property
     def differentiable(self) -> bool:
         """An auxiliary problem: never."""
         return False

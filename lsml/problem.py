@@ -41,6 +41,11 @@ class Problem(ABC):
     def differentiable(self) -> bool:
         """Whether law or load ask for their gradient."""
 
+    @property
+    def points(self) -> int:
+        """Quadrature points q per voxel."""
+        return 1
+
     @abstractmethod
     def start(self) -> Vector:
         """The unknown at which the field is the background x̄."""

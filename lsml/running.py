@@ -8,12 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lsml.displacement_form import DisplacementForm
 from lsml.gradients import Detached, Gradient, Implicit, Task
 from lsml.progress import ProgressLine, Recorder
 from lsml.solution import Solution
 from lsml.state import SolveState
-from lsml.strain_form import StrainForm
 from lsml.typing import Codes, PerSample, Vector
 from lsml.unroll import Observer
 
@@ -37,22 +35,23 @@ class Run:
         name = type(self.task.rule).__name__
         recorder = Recorder(self._voxels(quadrature))
         observers: list[Observer] = [recorder] if record else []
+        chosen = self._gradient() if gradient is None else gradient
         with ExitStack() as stack:
             if progress:
                 line = ProgressLine(self.task.stop.tol, name)
                 observers.append(stack.enter_context(line))
             ready = time.perf_counter()
-            state = self._solve(gradient, observers)
-        timings = self._timings(ready, state)
-        iterates = torch.stack(recorder.fields, 1) if record else None
-        return Solution(self.task.problem, state, quadrature, iterates, timings, name)
-
-    def _solve(
-        self, gradient: Gradient | None, observers: list[Observer]
-    ) -> SolveState:
-        chosen = self._gradient() if gradient is None else gradient
-        observe = together(observers) if observers else None
-        return chosen(replace(self.task, observe=observe))
+            observe = together(observers) if observers else None
+            state = chosen(replace(self.task, observe=observe))
+        return Solution(
+            self.task.problem,
+            state,
+            quadrature,
+            torch.stack(recorder.fields, 1) if record else None,
+            self._timings(ready, state),
+            name,
+            tracked=torch.is_grad_enabled() and not isinstance(chosen, Detached),
+        )
 
     def _gradient(self) -> Gradient:
         wanted = torch.is_grad_enabled() and self.task.problem.differentiable
@@ -62,11 +61,7 @@ class Run:
         problem = self.task.problem
 
         def voxels(x: Vector) -> Tensor:
-            field = problem.field(x)
-            if not isinstance(problem, StrainForm | DisplacementForm):
-                return field
-            q = problem.strain.discretization.points
-            points = field.unflatten(1, (q, -1))
+            points = problem.field(x).unflatten(1, (problem.points, -1))
             return points if quadrature else points.mean(1)
 
         return voxels

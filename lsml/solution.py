@@ -35,6 +35,7 @@ class Solution:
     iterates : strain of every iterate (b, k, c, *n) if it was recorded, else None.
     timings : seconds: set-up, solve, and per iteration.
     rule : name of the rule that took the steps.
+    tracked : whether fields and averages carry a graph to moduli and load.
     """
 
     problem: Problem
@@ -43,6 +44,7 @@ class Solution:
     iterates: Float[Tensor, "b k *v"] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     rule: str = ""
+    tracked: bool = False
 
     @property
     def status(self) -> Codes:
@@ -82,17 +84,18 @@ class Solution:
     @property
     def mean_strain(self) -> Inexact[Tensor, "b c"]:
         """Volume average of ε."""
-        return self._mean(self._field)
+        return self.form.average(self._field)
 
     @property
     def mean_stress(self) -> Inexact[Tensor, "b c"]:
         """Volume average of σ: the homogenized answer to the load."""
-        return self._mean(self._flux)
+        return self.form.average(self._flux)
 
     @property
     def energy(self) -> PerSample:
         """Stored energy per unit volume, ½<(ε − ε*) : C (ε − ε*)>."""
-        density = self.form.law.energy(self._field)
+        with torch.set_grad_enabled(self.tracked):
+            density = self.form.law.energy(self._field)
         return density.flatten(1).mean(1, dtype=torch.float64)
 
     @cached_property
@@ -101,10 +104,8 @@ class Solution:
 
         At the first corner of each voxel, at its centre for `fourier`; zero mean.
         """
-        form = DisplacementForm(self.form)
-        if isinstance(self.problem, DisplacementForm):
-            return form.displacement(self.state.x)
-        return form.displacement(form.enter(self._field))
+        with torch.set_grad_enabled(self.tracked):
+            return DisplacementForm(self.form).displacement(self._field)
 
     @cached_property
     def error_bound(self) -> PerSample:
@@ -134,26 +135,24 @@ class Solution:
 
     @cached_property
     def _field(self) -> Field:
-        return self.problem.field(self.state.x)
+        with torch.set_grad_enabled(self.tracked):
+            return self.problem.field(self.state.x)
 
     @cached_property
     def _flux(self) -> Field:
-        return self.form.law(self._field)
+        with torch.set_grad_enabled(self.tracked):
+            return self.problem.flux(self.state.x)
 
     def _points(self, at: Field) -> Inexact[Tensor, "b q k *n"]:
-        return at.unflatten(1, (self.form.discretization.points, -1))
+        return at.unflatten(1, (self.problem.points, -1))
 
     def _voxels(self, at: Field) -> Tensor:
         points = self._points(at)
         return points if self.quadrature else points.mean(1)
 
-    def _mean(self, at: Field) -> Inexact[Tensor, "b k"]:
-        mean = self._points(at).flatten(3).mean((1, 3), dtype=torch.float64)
-        return mean.to(at.dtype)
-
     def check(self) -> "Solution":
         """Return self, or raise :class:`ConvergenceError` if a sample failed."""
-        if bool((self.status > Status.COMPLETED).any()):
+        if any(Status(code).failed for code in self.status.tolist()):
             raise ConvergenceError(self)
         return self
 
@@ -182,7 +181,7 @@ class Solution:
             for code in self.status.unique()
         }
         return (
-            f"Solution({len(self.status)} × {self.form.grid.shape}, {ended}, "
+            f"Solution({len(self.status)} × {tuple(self._field.shape[2:])}, {ended}, "
             f"iterations ≤ {int(self.iterations.max())}, "
             f"error ≤ {float(self.error.max()):.1e})"
         )
@@ -194,7 +193,7 @@ class ConvergenceError(RuntimeError):
     def __init__(self, solution: Solution) -> None:
         lines = []
         for i, code in enumerate(solution.status.tolist()):
-            if code > Status.COMPLETED:
+            if Status(code).failed:
                 steps, error = int(solution.iterations[i]), float(solution.error[i])
                 lines.append(
                     f"sample {i}: {Status(code).name} after {steps} iterations at "

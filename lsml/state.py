@@ -22,6 +22,11 @@ class Status(IntEnum):
     NONFINITE = 6
 
     @property
+    def failed(self) -> bool:
+        """Whether the sample has no answer to rely on."""
+        return self > Status.COMPLETED
+
+    @property
     def advice(self) -> str:
         """What the code means and what helps."""
         return _ADVICE[self]

@@ -84,6 +84,11 @@ class StrainForm(Problem):
         return self.green.discretization
 
     @property
+    def points(self) -> int:
+        """Quadrature points q per voxel."""
+        return self.discretization.points
+
+    @property
     def grid(self) -> Grid:
         """Voxels."""
         return self.discretization.grid
@@ -103,6 +108,11 @@ class StrainForm(Problem):
         """A uniform field at every quadrature point, ready to broadcast."""
         repeated = mean.repeat(1, self.discretization.points)
         return repeated.reshape(*repeated.shape, *[1] * self.grid.ndim)
+
+    def average(self, at: Field) -> Float[Tensor, "b k"]:
+        """Volume average of a field given at the points, accumulated in float64."""
+        points = at.unflatten(1, (self.points, -1)).flatten(3)
+        return points.mean((1, 3), dtype=torch.float64).to(at.dtype)
 
     def start(self) -> Vector:
         """x̄ at every point."""

@@ -54,7 +54,7 @@ def unroll(
     start = problem.start() if x0 is None else x0
     x, memory = rule.init(problem, start, 0)
     residual = rule.residual(problem, x, memory, 0)
-    scale = first_scale(problem, stop)
+    scale = first_scale(problem, stop, x)
     verdict = opening(x)
     iterations, history = torch.zeros_like(verdict.status), []
     for k in range(limit + 1):
@@ -98,9 +98,15 @@ def opening(x: Vector) -> Verdict:
 
 
 @torch.no_grad()
-def first_scale(problem: Problem, stop: StopCriterion) -> PerSample:
-    """Scale of the errors, from the residual at x̄ and not from the word of a rule."""
-    return stop.scale(problem, problem.norm(problem.residual(problem.start())))
+def first_scale(problem: Problem, stop: StopCriterion, x: Vector) -> PerSample:
+    """Scale of the errors, from the residual at x̄ and not from the word of a rule.
+
+    Without any load there is none; then errors are relative to the residual at x.
+    """
+    scale = stop.scale(problem, problem.norm(problem.residual(problem.start())))
+    if bool((scale == 0).any()):
+        scale = torch.where(scale == 0, problem.norm(problem.residual(x)), scale)
+    return scale
 
 
 @torch.no_grad()

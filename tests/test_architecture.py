@@ -49,3 +49,12 @@ def test_nothing_below_the_command_line_prints():
         if re.search(r"^\s*print\(", p.read_text("utf-8"), re.MULTILINE)
     ]
     assert speaking == []
+
+
+def test_subpackages_are_there_when_named():
+    """`import lsml` is enough to name what only some users need."""
+    code = "import lsml; print(lsml.data.__name__, lsml.exact.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["lsml.data", "lsml.exact"]

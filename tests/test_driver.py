@@ -1,5 +1,6 @@
 """The driver: how samples end, and that its certificates are true."""
 
+import pickle
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -299,3 +300,37 @@ def test_observer_sees_every_iterate_once():
     assert [k for k, _ in seen] == list(range(int(state.iterations[0]) + 1))
     assert {s for _, s in seen[:-1]} == {Status.RUNNING}
     assert seen[-1][1] == Status.CONVERGED
+
+
+def test_without_load_a_given_start_is_brought_to_rest():
+    """Zero load: x0 decays to zero, and its error is relative to where it began.
+
+    Catches a scale of zero, which would call every such sample NONFINITE.
+    """
+    labels = medium(4, 3, 5)
+    strained = lsml.solve(labels).strain
+    rest = lsml.solve(labels, x0=strained, load=lsml.load(strain=[0.0] * 6))
+    assert rest.converged.all()
+    assert rest.strain.abs().max() <= 1e-5 * strained.abs().max()
+
+
+def test_problems_and_solutions_can_be_pickled():
+    """Worker processes need both; catches closures among their parts."""
+    solution = lsml.solve(medium(3, 4), "moulinec", form="strain")
+    again = pickle.loads(pickle.dumps(solution))
+    assert torch.equal(again.strain, solution.strain)
+    solved = lsml.solve(again.problem, "moulinec", form="strain")
+    assert torch.equal(solved.strain, solution.strain)
+
+
+def test_a_general_problem_has_a_field_and_averages():
+    """`LippmannSchwinger` needs no strain form; catches a Solution that asks for it."""
+    form = problem(medium(3, 4))
+    uniform = form.start()
+    general = lsml.LippmannSchwinger(
+        form.grid, form.law, form.reference, form.green, uniform
+    )
+    solution = lsml.solve(general, "moulinec", tol=1e-8)
+    strain = lsml.solve(form, "moulinec", tol=1e-8).strain
+    torch.testing.assert_close(solution.strain, strain, rtol=0, atol=1e-9)
+    assert "CONVERGED" in repr(solution)

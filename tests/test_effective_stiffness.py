@@ -235,3 +235,27 @@ def test_certified_interval_contains_the_truth(scheme, shape):
         error = (rough.stiffness - fine.stiffness).abs()
         allowed = (width[:, :, None] * width[:, None, :]).sqrt()
         assert bool((error <= allowed + rounding.amax()).all())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_certified_interval_allows_for_rounding(scheme, dtype):
+    """A laminate is exact but for rounding, and its modulus must be inside.
+
+    Catches an interval that has no width where the residual has none.
+    """
+    labels = np.repeat([0, 1, 0], [1, 3, 1]).reshape(5, 1, 1)
+    phases = [lsml.isotropic(E=1.0, nu=0.3), lsml.isotropic(E=7.0, nu=0.1)]
+    found = lsml.homogenize(labels, phases=phases, discretization=scheme, dtype=dtype)
+    true = exact.laminate(phases, [0.4, 0.6])[0].diagonal()
+    assert (found.lower[0].double() <= true).all()
+    assert (true <= found.upper[0].double()).all()
+    width = (found.upper - found.lower) / found.upper
+    assert (width <= 1e4 * torch.finfo(dtype).eps).all()
+
+
+def test_with_pores_the_lower_end_is_zero():
+    """No lower bound follows from a residual there; catches 0/0 and −∞."""
+    found = lsml.homogenize(np.array([0, 1, 1, 0]).reshape(4, 1, 1), contrast=0)
+    assert (found.lower == 0).all()
+    assert (found.upper >= found.stiffness.diagonal(dim1=1, dim2=2)).all()

@@ -266,3 +266,45 @@ def test_implicit_refuses_what_it_cannot_differentiate():
     untagged = CASES[0].untagged(lsml.Moulinec().reference)
     with pytest.raises(ValueError, match="symmetric"):
         lsml.solve(untagged, "moulinec", gradient=lsml.Implicit())
+
+
+@pytest.mark.parametrize("detach", ["no_grad", "argument"])
+def test_a_detached_solution_has_no_graph_at_all(detach):
+    """Fields are made when asked for, maybe later: still nothing may be recorded.
+
+    Catches a stress that derives from the moduli but not from the strain that they
+    made, whose gradient is wrong without warning.
+    """
+    p = numbers(6).requires_grad_()
+    problem = built(young_and_poisson(p), 3, "rotated")
+    if detach == "no_grad":
+        with torch.no_grad():
+            solution = lsml.solve(problem)
+    else:
+        solution = lsml.solve(problem, gradient=lsml.Detached())
+    for value in (solution.stress, solution.strain, solution.energy):
+        assert not value.requires_grad
+    assert not lsml.homogenize(problem).solution.stress.requires_grad
+
+
+@each_scheme
+def test_displacement_has_a_derivative_in_single_precision(scheme):
+    """A translation of the cell does no work, and is no part of the displacement.
+
+    Catches an adjoint driven by the mean of the weights, which no stiffness resists
+    and which drowns its residual in rounding.
+    """
+    labels = medium(3)
+    young = torch.tensor(3.0, requires_grad=True)
+    phases = [lsml.isotropic(E=torch.tensor(1.0), nu=torch.tensor(0.3))]
+    phases += [lsml.isotropic(E=young, nu=torch.tensor(0.2))]
+    load = lsml.load(strain=[1e-3, 0, 0, 0, 0, 4e-4])
+    u = lsml.solve(lsml.elasticity(labels, phases, load, scheme), tol=1e-4).displacement
+    assert u.dtype == torch.float32
+    weights = 100 + numbers(*u.shape).float()
+    (single,) = torch.autograd.grad((u * weights).sum(), young)
+    twice = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+    phases = [lsml.isotropic(E=1.0, nu=0.3), lsml.isotropic(E=twice, nu=0.2)]
+    u = lsml.solve(lsml.elasticity(labels, phases, load, scheme), tol=1e-9).displacement
+    (double,) = torch.autograd.grad((u * weights.double()).sum(), twice)
+    torch.testing.assert_close(single.double(), double, rtol=5e-3, atol=0)

@@ -256,3 +256,39 @@ def test_numbers_of_samples():
     assert lsml.solve(several).strain.shape == (3, 3, 5, 4)
     cases = lsml.load(strain=torch.eye(3, dtype=torch.float64)[None])
     assert lsml.elasticity(np.stack([image] * 2), PHASES, cases).batch == 6
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "uint32", "uint64", "int8", "int64"])
+@pytest.mark.parametrize("make", [np.asarray, torch.from_numpy])
+def test_every_integer_type_holds_labels(dtype, make):
+    """Statement: the type of the labels does not matter; catches one torch lacks."""
+    image = np.asarray(IMAGE)
+    expected = lsml.solve(image.astype(bool)).mean_stress
+    found = lsml.solve(make(image.astype(bool).astype(dtype))).mean_stress
+    assert torch.equal(found, expected)
+
+
+def test_spacing_may_be_an_array():
+    """Statement: any sequence of numbers is a spacing; catches a truth value of it."""
+    spacing = (1.0, 2.0, 0.5)
+    expected = lsml.solve(IMAGE, spacing=spacing).mean_stress
+    for given in (np.array(spacing), torch.tensor(spacing), list(spacing)):
+        assert torch.equal(lsml.solve(IMAGE, spacing=given).mean_stress, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({"device": "bogus"}, ("device", "'bogus'")),
+        ({"rule": lsml.Moulinec}, ("rule", "Moulinec", "object")),
+        ({"max_iter": 20.0}, ("max_iter = 20.0", "whole number")),
+    ],
+)
+def test_solve_refuses_what_only_looks_right(options, parts):
+    """Statement: a class, a float count, no device: one sentence."""
+    refused(lambda: unchecked_solve(IMAGE, **options), *parts)
+
+
+def unchecked_solve(*arguments, **options):
+    """`lsml.solve` as users have it, whose types nothing checks at run time."""
+    return lsml.solve.__wrapped__(*arguments, **options)

@@ -53,7 +53,7 @@ def exit_unless_solved(solutions: Mapping[str, Solution]) -> None:
     """Status 1 and a line with advice for the first sample that failed, if any did."""
     for name, solution in solutions.items():
         for sample, code in enumerate(solution.status.tolist()):
-            if code > Status.COMPLETED:
+            if Status(code).failed:
                 _not_converged(f"{name}sample {sample}", solution, sample)
 
 

@@ -1,6 +1,6 @@
 """From a law, a load and a discretization to a problem on its reference medium."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -25,13 +25,24 @@ def assemble(
     """A compatible problem; ``medium`` fixes C⁰, None leaves it to the rule."""
     if medium is not None:
         return _on(law, load, scheme, medium)
+    return Rebuild(law, load, scheme, projectors)(arithmetic)
 
-    def rebuild(mean: Mean) -> StrainForm:
-        chosen = reference_medium(law.table, projectors, mean)
-        problem = _on(law, load, scheme, chosen.to(law.coefficients.dtype))
-        return replace(problem, rebuild=rebuild, mean=mean)
 
-    return rebuild(arithmetic)
+@dataclass(frozen=True)
+class Rebuild:
+    """The same problem on the reference medium of any mean of its phases."""
+
+    law: PhaseLaw
+    load: MacroLoad
+    scheme: Discretization
+    projectors: Float[Tensor, "k c c"]
+
+    def __call__(self, mean: Mean) -> StrainForm:
+        """On the medium that ``mean`` makes."""
+        chosen = reference_medium(self.law.table, self.projectors, mean)
+        medium = chosen.to(self.law.coefficients.dtype)
+        problem = _on(self.law, self.load, self.scheme, medium)
+        return replace(problem, rebuild=self, mean=mean)
 
 
 def _on(

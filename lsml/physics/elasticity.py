@@ -1,7 +1,10 @@
 """Small-strain elasticity: ε = ε̄ − Γ⁰ ((C − C⁰) ε), 3-D or 2-D plane strain."""
 
 from collections.abc import Sequence
+from numbers import Real
+from typing import TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -18,6 +21,8 @@ from lsml.physics.moduli import Stiffness, isotropic
 from lsml.physics.phases import Phase, Phases, phase_table
 from lsml.strain_form import StrainForm
 
+Spacing: TypeAlias = Sequence[float] | np.ndarray | Tensor
+
 FLOATS = (torch.float32, torch.float64)
 
 
@@ -26,8 +31,8 @@ def elasticity(  # noqa: PLR0913 (the public builder)
     phases: Phases,
     load: Load,
     discretization: str = "rotated",
+    spacing: Spacing | None = None,
     *,
-    spacing: Sequence[float] | None = None,
     eigenstrain: Sequence[object] | Tensor | None = None,
     reference: Phase | None = None,
     dtype: torch.dtype | None = None,
@@ -47,7 +52,7 @@ def elasticity(  # noqa: PLR0913 (the public builder)
     eigenstrain : stress-free strain of each phase, Mandel, None where there is none;
         (p, c) or (b, p, c).
     reference : stiffness of the reference medium; None leaves the choice to the rule.
-    dtype : float32 or float64; by default that of the moduli, float64 for numbers.
+    dtype : float32 or float64; by default float32 if all moduli are float32 tensors.
     device : of the whole problem; by default that of the labels.
 
     Raises
@@ -79,7 +84,7 @@ def two_phase(  # noqa: PLR0913 (the options of lsml.solve)
     phases: Phases | None = None,
     load: Load | None = None,
     discretization: str = "rotated",
-    spacing: Sequence[float] | None = None,
+    spacing: Spacing | None = None,
     eigenstrain: Sequence[object] | Tensor | None = None,
     reference: Phase | None = None,
     dtype: torch.dtype | None = None,
@@ -88,11 +93,13 @@ def two_phase(  # noqa: PLR0913 (the options of lsml.solve)
     """The problem of Kelly & Kalidindi (2021), any part of which can be replaced.
 
     Two isotropic phases, E = 1 and ``contrast`` (10), ν = 0.3, under the mean strain
-    ε_11 = 10⁻³; the other parameters are those of :func:`elasticity`.
+    ε_11 = 10⁻³; the other parameters are those of :func:`elasticity`. Three axes are a
+    batch of 2-D images if load or spacing have two dimensions, else one 3-D image.
     """
     if load is None:
-        ndim = len(spacing) if spacing and len(spacing) in (2, 3) else None
-        axes = as_labels(labels, ndim, device).ndim - 1
+        ndim = None if spacing is None else len(_spacing(spacing, 3))
+        known = ndim if ndim in (2, 3) else None
+        axes = as_labels(labels, known, device).ndim - 1
         load = make_load(strain=[1e-3] + [0.0] * (components(axes) - 1))
     if phases is None:
         phases = _soft_and_stiff(10.0 if contrast is None else contrast)
@@ -112,8 +119,10 @@ def two_phase(  # noqa: PLR0913 (the options of lsml.solve)
 
 
 def _soft_and_stiff(contrast: float) -> list[Stiffness]:
-    if not 0 <= contrast < float("inf"):
-        raise ValueError(f"contrast = {contrast} must be finite and not negative")
+    if not isinstance(contrast, Real) or not 0 <= contrast < float("inf"):
+        raise ValueError(
+            f"contrast = {contrast!r} must be a number, finite and not negative"
+        )
     return [isotropic(E=1.0, nu=0.3), isotropic(E=float(contrast), nu=0.3)]
 
 
@@ -127,10 +136,15 @@ def _dimension(load: Load) -> int:
     return DIMENSION[c]
 
 
-def _spacing(spacing: Sequence[float] | None, ndim: int) -> tuple[float, ...]:
+def _spacing(spacing: Spacing | None, ndim: int) -> tuple[float, ...]:
     if spacing is None:
         return (1.0,) * ndim
-    return tuple(float(h) for h in spacing)
+    try:
+        return tuple(float(h) for h in spacing)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"spacing {spacing!r} must be {ndim} numbers, one for each axis"
+        ) from None
 
 
 def _dtype(dtype: torch.dtype | None, coefficients: Tensor) -> torch.dtype:
@@ -146,8 +160,8 @@ def _eigenstrain(
     if given is None:
         return None
     if not isinstance(given, Tensor):
-        rows = [[0.0] * c if row is None else row for row in given]
         try:
+            rows = [[0.0] * c if row is None else row for row in given]
             given = torch.stack([torch.as_tensor(r, dtype=torch.float64) for r in rows])
         except (TypeError, ValueError, RuntimeError):
             raise ValueError(

@@ -61,8 +61,11 @@ def check_range(labels: Integer[Tensor, "s *n"], phases: int) -> None:
 
 
 def _as_tensor(labels: object, device: object) -> Tensor:
+    target = None if device is None else place(device)
     if isinstance(labels, Tensor):
-        return labels if device is None else labels.to(torch.device(str(device)))
+        whole = not (labels.is_floating_point() or labels.is_complex())
+        wide = torch.int64 if whole and labels.itemsize > 1 else labels.dtype
+        return labels.to(target, wide)  # torch cannot compare unsigned 16 bits and up
     try:
         array = np.asarray(labels)
     except ValueError:
@@ -72,8 +75,22 @@ def _as_tensor(labels: object, device: object) -> Tensor:
     if array.dtype.kind not in "iub":
         raise ValueError(f"labels must be integer or bool, got {array.dtype}")
     array = array.astype(np.int64 if array.itemsize > 1 else array.dtype)
-    target = None if device is None else torch.device(str(device))
     return torch.as_tensor(np.ascontiguousarray(array), device=target)
+
+
+def place(device: object) -> torch.device:
+    """A device by name.
+
+    Raises
+    ------
+    ValueError
+        Unknown, or not on this machine.
+    """
+    try:
+        return torch.empty(0, device=torch.device(str(device))).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device {device!r} cannot be used: {reason}") from None
 
 
 def _either(ranks: tuple[int, ...]) -> str:

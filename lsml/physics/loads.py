@@ -71,7 +71,9 @@ def load(*, strain: Prescribed = None, stress: Prescribed = None) -> Load:
 def _prescribed(value: Prescribed, name: str) -> Tensor | None:
     if value is None:
         return None
-    if not isinstance(value, Tensor):
+    if isinstance(value, Tensor):
+        value = value.clone()  # the caller may go on to change it
+    else:
         try:
             value = torch.as_tensor(_without_none(value), dtype=torch.float64)
         except (TypeError, ValueError):

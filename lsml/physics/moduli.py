@@ -210,7 +210,7 @@ def _shown(given: dict[str, Modulus]) -> str:
 def _checked(stiffness: Stiffness, name: str) -> Stiffness:
     matrix = stiffness.matrix().detach().double()
     if not bool(matrix.isfinite().all()):
-        raise ValueError(f"{name} is not finite")
+        raise ValueError(f"{name} is not finite; moduli must be, and nu below 0.5")
     eigenvalues = torch.linalg.eigvalsh(matrix)
     low, high = eigenvalues[..., 0], eigenvalues[..., -1]
     pore = (matrix == 0).all(-1).all(-1)
