@@ -202,3 +202,7 @@ class ConvergenceError(RuntimeError):
         more = f"; and {len(lines) - 3} more samples" if len(lines) > 3 else ""
         super().__init__("; ".join(lines[:3]) + more)
         self.solution = solution
+
+    def __reduce__(self) -> tuple[type["ConvergenceError"], tuple[Solution]]:
+        """Made anew from the solution, so that a worker process can raise it."""
+        return type(self), (self.solution,)

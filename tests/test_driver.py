@@ -321,6 +321,11 @@ def test_problems_and_solutions_can_be_pickled():
     assert torch.equal(again.strain, solution.strain)
     solved = lsml.solve(again.problem, "moulinec", form="strain")
     assert torch.equal(solved.strain, solution.strain)
+    with pytest.raises(lsml.ConvergenceError) as failed:
+        lsml.solve(medium(3, 4), max_iter=1)
+    copy = pickle.loads(pickle.dumps(failed.value))
+    assert str(copy) == str(failed.value)
+    assert torch.equal(copy.solution.strain, failed.value.solution.strain)
 
 
 def test_a_general_problem_has_a_field_and_averages():
