@@ -116,12 +116,11 @@ class DisplacementForm(Problem):
 
     def _pull(self, flux: Field) -> Vector:
         """Transpose of ``increment``."""
-        q, free = self.strain.discretization.points, self.strain.load.free
         drive = self.strain.green.pull(flux)
         if self.strain.green.free is None:
             return drive.flatten(1)
-        mean = self.strain.grid.mean(flux).unflatten(1, (q, -1)).mean(1)
-        return self.join(drive, mean * free)
+        mean = self.strain.discretization.average(flux)
+        return self.join(drive, mean * self.strain.load.free)
 
     def force(self, x: Vector) -> Vector:
         """−Bᵀσ, and prescribed minus present mean flux."""

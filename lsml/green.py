@@ -67,6 +67,11 @@ class Discretization(ABC):
     @abstractmethod
     def _transpose(self, flux: Field) -> Potential: ...
 
+    def average(self, at: Field) -> Float[Tensor, "b k"]:
+        """Volume average of a field given at the points, accumulated in float64."""
+        points = at.unflatten(1, (self.points, -1)).flatten(3)
+        return points.mean((1, 3), dtype=torch.float64).to(at.dtype)
+
     def stiffness(self, matrix: Float[Tensor, "s c c"]) -> Float[Tensor, "s m m *k"]:
         """Symbol of Bᵀ C⁰ B / q, real because the points lie symmetrically."""
         s = self.differential.matrix(matrix)
@@ -93,8 +98,8 @@ class GreenOperator:
 
     def __call__(self, tau: Field) -> Field:
         """Field that the polarization τ leaves behind: x = x̄ − Γτ."""
-        potential = self.potential(self.pull(tau))
-        return self.discretization.gradient(potential) + self.uniform(tau)
+        field = self.discretization.gradient(self.potential(self.pull(tau)))
+        return field if self.free is None else field + self.uniform(tau)
 
     def pull(self, flux: Field) -> Potential:
         """Bᵀ flux averaged over the points: what drives the potential."""
@@ -107,7 +112,7 @@ class GreenOperator:
     def uniform(self, flux: Field) -> Float[Tensor, "b c *one"]:
         """Mean of Γ flux, spread over the points: zero unless a mean is free."""
         q, grid = self.discretization.points, self.discretization.grid
-        mean = self.mean_compliance(grid.mean(flux).unflatten(1, (q, -1)).mean(1))
+        mean = self.mean_compliance(self.discretization.average(flux))
         return mean.repeat(1, q).reshape(*mean.shape[:1], -1, *[1] * grid.ndim)
 
     def mean_compliance(self, flux: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import prod
 
 import torch
-from jaxtyping import Complex, Float, Inexact
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 
@@ -57,10 +57,6 @@ class Grid:
         """Real field of a half spectrum."""
         values: Tensor = torch.fft.irfftn(hat, s=self.shape, dim=self.axes)
         return values
-
-    def mean(self, field: Inexact[Tensor, "b c *n"]) -> Inexact[Tensor, "b c"]:
-        """Volume average of each component, accumulated in float64."""
-        return field.flatten(2).mean(2, dtype=torch.float64).to(field.dtype)
 
     def angles(self, device: torch.device) -> list[Float[Tensor, " k"]]:
         """Phase advance θ = ξh per voxel along each axis of the half spectrum.

@@ -20,7 +20,8 @@ from lsml.displacement_form import DisplacementForm
 from lsml.gradients import Detached, Task
 from lsml.inputs import ProblemOptions, as_problem, as_rule, check_limits
 from lsml.law import PhaseLaw
-from lsml.physics.reference import spectrum
+from lsml.physics.mandel import DIMENSION
+from lsml.physics.reference import extreme_ratios
 from lsml.problem import Problem, Residual
 from lsml.rule import UpdateRule
 from lsml.running import Run
@@ -92,7 +93,7 @@ class EngineeringConstants:
 def engineering_constants(stiffness: Float[Tensor, "b c c"]) -> EngineeringConstants:
     """E, ν, G of a Mandel stiffness."""
     compliance = torch.linalg.inv(stiffness)
-    d = {3: 2, 6: 3}[stiffness.shape[-1]]
+    d = DIMENSION[stiffness.shape[-1]]
     diagonal = compliance.diagonal(dim1=-2, dim2=-1)
     nu = -compliance[:, :d, :d].transpose(1, 2) / diagonal[:, :d, None]
     itself = torch.eye(d, dtype=torch.bool, device=nu.device)
@@ -109,7 +110,6 @@ class EnergyGap:
     """
 
     lowest: PerSample  # λ_min of each sample
-    points: int  # of the quadrature
     tol: float
 
     def scale(self, problem: Problem, first: PerSample) -> PerSample:
@@ -131,7 +131,7 @@ class EnergyGap:
     def _work(self, problem: Problem, x: Vector) -> PerSample:
         field = problem.field(x)
         density = (field * problem.flux(x)).flatten(2).mean(2, dtype=torch.float64)
-        return density.sum(1) / self.points
+        return density.sum(1) / problem.points
 
 
 def homogenize(
@@ -167,8 +167,8 @@ def homogenize(
             f"homogenize needs a compatible problem, got {type(m).__name__}"
         )
     form = DisplacementForm(unit_loads(problem.strain.referred(chosen.reference)))
-    lowest = least_ratio(form.strain)
-    stop: StopCriterion = EnergyGap(lowest, form.strain.discretization.points, tol)
+    lowest, _ = extreme_ratios(form.strain)
+    stop: StopCriterion = EnergyGap(lowest, tol)
     if not bool((lowest > 0).all()):
         stop = RelativeResidual(tol)
     run = Run(Task(form, chosen, None, stop, max_iter), started)
@@ -193,21 +193,12 @@ def unit_loads(form: StrainForm) -> StrainForm:
     )
 
 
-def least_ratio(form: StrainForm) -> PerSample:
-    """λ_min of the phases to C⁰ for every sample; exactly 0 with pores."""
-    assert isinstance(form.law, PhaseLaw)
-    low, _ = spectrum(form.law.table, form.reference.matrix)
-    pores = (form.law.coefficients.detach() == 0).all(-1).any(-1)
-    low = torch.where(pores, 0.0, low)
-    return low.repeat_interleave(form.batch // len(low))
-
-
 def read_out(
     form: DisplacementForm, solution: Solution, lowest: PerSample
 ) -> EffectiveStiffness:
     """Galerkin values <ε_i : C ε_j> and the interval of the diagonal."""
     x, c = solution.state.x.detach(), form.strain.load.field.shape[1]
-    flux, force = form.strain.average(form.flux(x)), form.force(x)
+    flux, force = form.strain.discretization.average(form.flux(x)), form.force(x)
     rows = []
     for i in range(c):
         other = x.unflatten(0, (-1, c))[:, i].repeat_interleave(c, 0)

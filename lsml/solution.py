@@ -11,7 +11,7 @@ from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from lsml.displacement_form import DisplacementForm
-from lsml.physics.reference import spectrum
+from lsml.physics.reference import extreme_ratios
 from lsml.problem import Problem
 from lsml.state import SolveState, Status
 from lsml.stop import ROUND_OFF
@@ -84,12 +84,12 @@ class Solution:
     @property
     def mean_strain(self) -> Inexact[Tensor, "b c"]:
         """Volume average of ε."""
-        return self.form.average(self._field)
+        return self.form.discretization.average(self._field)
 
     @property
     def mean_stress(self) -> Inexact[Tensor, "b c"]:
         """Volume average of σ: the homogenized answer to the load."""
-        return self.form.average(self._flux)
+        return self.form.discretization.average(self._flux)
 
     @property
     def energy(self) -> PerSample:
@@ -116,10 +116,7 @@ class Solution:
         infinite with pores.
         """
         form = self.form
-        low, high = (
-            t.repeat_interleave(form.batch // len(t))
-            for t in spectrum(form.law.table, form.reference.matrix)  # type: ignore[attr-defined]
-        )
+        low, high = extreme_ratios(form)
         mean = self.mean_strain.detach()
         size = (mean * form.reference.mean(mean)).sum(1).clamp_min(0).sqrt()
         share = torch.where(self.state.scale > 0, self.state.scale / size, 0.0)

@@ -109,11 +109,6 @@ class StrainForm(Problem):
         repeated = mean.repeat(1, self.discretization.points)
         return repeated.reshape(*repeated.shape, *[1] * self.grid.ndim)
 
-    def average(self, at: Field) -> Float[Tensor, "b k"]:
-        """Volume average of a field given at the points, accumulated in float64."""
-        points = at.unflatten(1, (self.points, -1)).flatten(3)
-        return points.mean((1, 3), dtype=torch.float64).to(at.dtype)
-
     def start(self) -> Vector:
         """x̄ at every point."""
         uniform = self.spread(self.background)

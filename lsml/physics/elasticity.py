@@ -99,8 +99,9 @@ def two_phase(  # noqa: PLR0913 (the options of lsml.solve)
     if load is None:
         ndim = None if spacing is None else len(_spacing(spacing, 3))
         known = ndim if ndim in (2, 3) else None
-        axes = as_labels(labels, known, device).ndim - 1
-        load = make_load(strain=[1e-3] + [0.0] * (components(axes) - 1))
+        image = as_labels(labels, known, device)
+        load = make_load(strain=[1e-3] + [0.0] * (components(image.ndim - 1) - 1))
+        labels = image
     if phases is None:
         phases = _soft_and_stiff(10.0 if contrast is None else contrast)
     elif contrast is not None:

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lsml.law import PhaseLaw
+from lsml.strain_form import StrainForm
 from lsml.typing import Mean, PerSample
 
 
@@ -39,3 +41,11 @@ def spectrum(
     full = torch.linalg.solve_triangular(factor, half.transpose(-1, -2), upper=False)
     eigenvalues = torch.linalg.eigvalsh((full + full.transpose(-1, -2)) / 2)
     return eigenvalues[..., 0].amin(1).clamp_min(0), eigenvalues[..., -1].amax(1)
+
+
+def extreme_ratios(form: StrainForm) -> tuple[PerSample, PerSample]:
+    """λ_min and λ_max of the phases to C⁰ for every sample; λ_min = 0 with pores."""
+    assert isinstance(form.law, PhaseLaw)
+    low, high = spectrum(form.law.table, form.reference.matrix)
+    cases = form.batch // len(low)
+    return low.repeat_interleave(cases), high.repeat_interleave(cases)
