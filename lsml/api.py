@@ -3,6 +3,7 @@
 import time
 from typing import Any, Unpack
 
+from lsml.acceleration import Compile, accelerate, refine
 from lsml.gradients import Gradient, Task
 from lsml.inputs import (
     ProblemOptions,
@@ -33,6 +34,7 @@ def solve(  # noqa: PLR0913 (the public entry)
     throw: bool = True,
     quadrature: bool = False,
     form: str = "displacement",
+    compile: Compile = "auto",
     **options: Unpack[ProblemOptions],
 ) -> Solution:
     """Strain and stress inside a heterogeneous material.
@@ -57,6 +59,8 @@ def solve(  # noqa: PLR0913 (the public entry)
     quadrature : keep the quadrature points of strain and stress.
     form : unknown of the iteration, ``"displacement"`` (fast) or ``"strain"``; the
         iterates are the same.
+    compile : ``"auto"`` takes fused kernels where they pay, ``True`` always, ``False``
+        never; the numbers are the same up to rounding. ``solution.engine`` tells.
     **options : for labels only, those of :func:`lsml.elasticity` and ``contrast``.
 
     Returns
@@ -74,9 +78,10 @@ def solve(  # noqa: PLR0913 (the public entry)
     started = time.perf_counter()
     check_limits(tol, max_iter)
     chosen = as_rule(rule, weights)
-    problem = in_form(as_problem(m, options), form, chosen)
+    given = in_form(as_problem(m, options), form, chosen)
+    problem, engine, seconds = refine(accelerate(given, compile), tol)
     start = None if x0 is None else problem.enter(as_start(x0, problem))
     task = Task(problem, chosen, start, RelativeResidual(tol), max_iter)
-    run = Run(task, started)
+    run = Run(task, started, engine, seconds)
     solution = run(gradient, record=record, progress=progress, quadrature=quadrature)
     return solution.check() if throw else solution

@@ -5,7 +5,7 @@ Fourier multiplier N: the form in which Krylov iterations are fast. Its iterates
 those of the strain form, because x = x̄ + B u + ē turns every step into the other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Inexact
@@ -14,7 +14,7 @@ from torch import Tensor
 from lsml.numerics import dot
 from lsml.problem import Problem, Residual
 from lsml.strain_form import StrainForm
-from lsml.typing import Field, PerSample, Tags, Vector
+from lsml.typing import Codes, Field, PerSample, Tags, Vector
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,20 @@ class DisplacementForm(Problem):
         """σ at the points."""
         return self.strain.law(self.field(x))
 
+    def voxel_field(self, x: Vector) -> Field:
+        """Without the points, of which there may be eight."""
+        u, mean = self.split(x)
+        uniform = (mean + self.strain.background).reshape(
+            *mean.shape, *[1] * self.strain.grid.ndim
+        )
+        return self.strain.discretization.voxel_gradient(u) + uniform
+
+    def voxel_flux(self, x: Vector) -> Field:
+        """σ of the average where the law is linear, which is the average of σ."""
+        if "linear" not in self.tags:
+            return super().voxel_flux(x)
+        return self.strain.law(self.voxel_field(x))
+
     def displacement(self, field: Field) -> Inexact[Tensor, "b m *n"]:
         """Periodic displacement of the compatible part of a field.
 
@@ -126,13 +140,13 @@ class DisplacementForm(Problem):
         """−Bᵀσ, and prescribed minus present mean flux."""
         return self._pull(self.strain.spread(self.strain.load.flux) - self.flux(x))
 
-    def precondition(self, force: Vector) -> Vector:
+    def precondition(self, force: Vector, out: Vector | None = None) -> Vector:
         """N force, and the free compliance of the reference medium."""
         drive, mean = self.split(force)
         green = self.strain.green
         return self.join(green.potential(drive), green.mean_compliance(mean))
 
-    def hessian(self, x: Vector, d: Vector) -> Vector:
+    def hessian(self, x: Vector, d: Vector, out: Vector | None = None) -> Vector:
         """Bᵀ σ'(x) B d."""
         increment = self.increment(d)
         at = increment if "linear" in self.tags else self.field(x)
@@ -150,6 +164,11 @@ class DisplacementForm(Problem):
     def square(self, residual: Residual) -> PerSample:
         """<force, step>, the squared C⁰ norm of the step as a strain."""
         return self.pairing(residual.force, residual.step)
+
+    def select(self, samples: Codes) -> "DisplacementForm | None":
+        """As in the strain form."""
+        strain = self.strain.select(samples)
+        return None if strain is None else replace(self, strain=strain)
 
     def magnitude(self) -> PerSample:
         """As in the strain form."""

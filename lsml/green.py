@@ -1,19 +1,22 @@
 """Discrete gradients and the Green operator Γ = B N Bᵀ of a homogeneous medium."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from math import prod
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
 from lsml.grid import Grid
-from lsml.numerics import linear
-from lsml.typing import Field, Potential
+from lsml.memory import demand
+from lsml.numerics import linear, rows_of
+from lsml.typing import Codes, Field, PerSample, Potential
 
 Term = tuple[int, int, int, float]
 SINGULAR = 1e-20  # share of the largest |k|² under which a mode has no gradient
+CHUNK = 2**21  # frequencies inverted at a time
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,22 @@ class Differential:
         return dense
 
 
+class AxisFactor(NamedTuple):
+    """What one axis contributes to <k_i* k_j>, averaged over the points, per frequency.
+
+    Along the axis of both derivatives ``square``, of one of them ``cross`` (times ±i),
+    of neither ``mean``.
+    """
+
+    square: Float[Tensor, " k"]
+    cross: Float[Tensor, " k"]
+    mean: Float[Tensor, " k"]
+
+
 class Discretization(ABC):
     """A gradient B at q points per voxel, with its transpose and its symbol.
 
-    The three are held together by tests: transpose against B, symbol against B.
+    They are held together by tests: transpose, symbols and factors against B.
     Subclasses state their Nyquist policy.
     """
 
@@ -67,18 +82,62 @@ class Discretization(ABC):
     @abstractmethod
     def _transpose(self, flux: Field) -> Potential: ...
 
+    def voxel_gradient(self, u: Potential) -> Field:
+        """Average of B u over the points of each voxel, (b, c, *n)."""
+        return self.gradient(u).unflatten(1, (self.points, -1)).mean(1)
+
     def average(self, at: Field) -> Float[Tensor, "b k"]:
         """Volume average of a field given at the points, accumulated in float64."""
         points = at.unflatten(1, (self.points, -1)).flatten(3)
         return points.mean((1, 3), dtype=torch.float64).to(at.dtype)
 
-    def stiffness(self, matrix: Float[Tensor, "s c c"]) -> Float[Tensor, "s m m *k"]:
-        """Symbol of Bᵀ C⁰ B / q, real because the points lie symmetrically."""
+    @abstractmethod
+    def factors(self, device: torch.device) -> list[AxisFactor]:
+        """<k_i* k_j> as a product over the axes: the points are one too."""
+
+    def stiffness(
+        self, matrix: Float[Tensor, "s c c"], rows: slice = slice(None)
+    ) -> Float[Tensor, "s p *k"]:
+        """Symbol of Bᵀ C⁰ B / q, real because the points lie symmetrically.
+
+        Its upper triangle, row by row, at ``rows`` of the first frequency axis.
+        """
         s = self.differential.matrix(matrix)
         inner = torch.einsum("cmi,scd,dlj->smlij", s, matrix, s)
-        symbols = self.symbols(matrix.device)
-        pairs = sum(torch.einsum("i...,j...->ij...", k.conj(), k).real for k in symbols)
-        return torch.einsum("smlij,ij...->sml...", inner, pairs / len(symbols))
+        factors = self.factors(matrix.device)
+        factors[0] = AxisFactor(*(f[rows] for f in factors[0]))
+        pairs = [[pair(factors, i, j) for j in axes(factors)] for i in axes(factors)]
+        entries = [
+            sum(
+                weight.reshape(-1, *[1] * len(factors)) * pairs[i][j]
+                for i in axes(factors)
+                for j in axes(factors)
+                if bool((weight := inner[:, m, n, i, j]).any())
+            )
+            for m, n in triangle(self.differential.potentials)
+        ]
+        shape = (len(matrix), *[len(f.mean) for f in factors])
+        empty = matrix.new_zeros(shape)
+        return torch.stack([empty + e for e in entries], 1)
+
+
+def axes(of: list[AxisFactor]) -> range:
+    """Their numbers."""
+    return range(len(of))
+
+
+def triangle(m: int) -> list[tuple[int, int]]:
+    """Upper triangle of an m × m matrix, row by row."""
+    return [(i, j) for i in range(m) for j in range(i, m)]
+
+
+def pair(factors: list[AxisFactor], i: int, j: int) -> Float[Tensor, "*k"]:
+    """<k_i* k_j>."""
+    product = torch.ones((), dtype=torch.float64)
+    for axis, factor in enumerate(factors):
+        along = (factor.mean, factor.cross, factor.square)[(axis == i) + (axis == j)]
+        product = product.to(along.device)[..., None] * along
+    return product
 
 
 @dataclass(frozen=True)
@@ -87,13 +146,14 @@ class GreenOperator:
 
     Attributes
     ----------
-    inverse : N, symmetric m × m per frequency, zero where a mode has no gradient.
+    inverse : N, the upper triangle of a symmetric m × m matrix per frequency, row by
+        row; zero where a mode has no gradient.
     free : c × c compliance of the mean components that the load leaves free, zero
         elsewhere; one per sample or shared; None when the whole mean is prescribed.
     """
 
     discretization: Discretization
-    inverse: Float[Tensor, "s m m *k"]
+    inverse: Float[Tensor, "s p *k"]
     free: Float[Tensor, "f c c"] | None = None
 
     def __call__(self, tau: Field) -> Field:
@@ -121,19 +181,20 @@ class GreenOperator:
             return torch.zeros_like(flux)
         return torch.einsum("bcd,bd->bc", self.free.expand(len(flux), -1, -1), flux)
 
+    def select(self, samples: Codes, batch: int) -> "GreenOperator":
+        """Of some of ``batch`` samples."""
+        free = None if self.free is None else rows_of(self.free, samples, batch)
+        return replace(self, inverse=rows_of(self.inverse, samples, batch), free=free)
+
     def _solve(self, drive: Tensor) -> Tensor:
         grid = self.discretization.grid
         hat = grid.fft(drive).unflatten(0, (self.inverse.shape[0], -1))
         out = torch.zeros_like(hat)
-        for i, j in self._entries:
-            entry = self.inverse[:, None, i, j].to(hat.dtype)
-            out[:, :, i].addcmul_(entry, hat[:, :, j])
+        for place, (i, j) in enumerate(triangle(drive.shape[1])):
+            entry = self.inverse[:, None, place].to(hat.dtype)
+            for a, b in {(i, j), (j, i)}:
+                out[:, :, a].addcmul_(entry, hat[:, :, b])
         return grid.ifft(out.flatten(0, 1))
-
-    @cached_property
-    def _entries(self) -> list[tuple[int, int]]:
-        m = self.inverse.shape[1]
-        return [(i, j) for i in range(m) for j in range(m)]
 
 
 def green_operator(
@@ -146,27 +207,76 @@ def green_operator(
     Inverted in float64, then rounded to the dtype of ``reference``.
     """
     matrix = reference.detach().double()
-    stiffness = discretization.stiffness(matrix)
-    inverse = invert(stiffness).to(reference.dtype)
+    inverse = inverse_stiffness(discretization, matrix, reference.dtype)
     if not bool(free.any()):
         return GreenOperator(discretization, inverse)
     compliance = free_compliance(matrix, free).to(reference.dtype)
     return GreenOperator(discretization, inverse, compliance)
 
 
-def invert(stiffness: Float[Tensor, "s m m *k"]) -> Float[Tensor, "s m m *k"]:
-    """Inverse per frequency, and 0 for the modes without a gradient.
+def inverse_stiffness(
+    discretization: Discretization,
+    matrix: Float[Tensor, "s c c"],
+    dtype: torch.dtype,
+) -> Float[Tensor, "s p *k"]:
+    """N per frequency, and 0 for the modes without a gradient.
 
-    Those are the mean and, where a stencil has them, hourglass modes.
+    Those are the mean and, where a stencil has them, hourglass modes. Inverted a few
+    frequencies at a time, so that nothing but N is ever as large as a field.
     """
-    a = stiffness.movedim((1, 2), (-2, -1))
-    trace = a.diagonal(dim1=-2, dim2=-1).sum(-1)
-    largest = trace.flatten(1).amax(1).reshape(-1, *[1] * (trace.ndim - 1))
-    singular = (trace <= SINGULAR * largest)[..., None, None]
-    eye = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
-    inverse = torch.linalg.inv(torch.where(singular, eye, a))
-    inverse = torch.where(singular, torch.zeros_like(a), inverse)
-    return inverse.movedim((-2, -1), (1, 2)).contiguous()
+    shape = discretization.grid.shape
+    half = (*shape[:-1], shape[-1] // 2 + 1)
+    entries = len(matrix) * len(triangle(discretization.differential.potentials))
+    bytes_needed = prod(half) * entries * dtype.itemsize
+    cells = " × ".join(str(n) for n in shape)
+    demand(bytes_needed, matrix.device, f"the Green operator of {cells} voxels")
+    step = max(1, CHUNK * half[0] // prod(half))
+    blocks = [slice(i, min(i + step, half[0])) for i in range(0, half[0], step)]
+    m = discretization.differential.potentials
+    stiff = [discretization.stiffness(matrix, rows) for rows in blocks[:1]]
+    largest = torch.zeros(len(matrix), dtype=torch.float64, device=matrix.device)
+    for k, rows in enumerate(blocks):
+        stiff = stiff if k == 0 else [discretization.stiffness(matrix, rows)]
+        largest = torch.maximum(largest, trace(stiff[0], m).flatten(1).amax(1))
+    if len(blocks) == 1:
+        return invert(stiff[0], m, largest).to(dtype)
+    inverse = torch.empty(
+        len(matrix), len(triangle(m)), *half, dtype=dtype, device=matrix.device
+    )
+    for rows in blocks:
+        part = discretization.stiffness(matrix, rows)
+        inverse[:, :, rows] = invert(part, m, largest).to(dtype)
+    return inverse
+
+
+def trace(packed: Float[Tensor, "s p *k"], m: int) -> Float[Tensor, "s *k"]:
+    """Trace of symmetric matrices."""
+    diagonal = [k for k, (i, j) in enumerate(triangle(m)) if i == j]
+    return packed[:, diagonal].sum(1)
+
+
+def invert(
+    packed: Float[Tensor, "s p *k"], m: int, largest: PerSample
+) -> Float[Tensor, "s p *k"]:
+    """Inverse by sweeps, one row after the other; 0 where the trace vanishes."""
+    scale = SINGULAR * largest.reshape(-1, *[1] * (packed.ndim - 2))
+    singular = trace(packed, m) <= scale
+    a = {
+        ij: entry.masked_fill(singular, float(ij[0] == ij[1]))
+        for ij, entry in zip(triangle(m), packed.unbind(1), strict=True)
+    }
+    for k in range(m):
+        row = {i: a[min(i, k), max(i, k)] for i in range(m)}
+        pivot = 1 / row[k]
+        for i, j in a:
+            if i == k and j == k:
+                a[i, j] = -pivot
+            elif k in (i, j):
+                a[i, j] = row[i + j - k] * pivot
+            else:
+                a[i, j] = a[i, j] - row[i] * row[j] * pivot
+    inverse = torch.stack([-entry for entry in a.values()], 1)
+    return inverse.masked_fill_(singular[:, None], 0)
 
 
 def free_compliance(

@@ -16,6 +16,7 @@ from jaxtyping import Float, Integer
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lsml.acceleration import Compile, accelerate
 from lsml.displacement_form import DisplacementForm
 from lsml.gradients import Detached, Task
 from lsml.inputs import ProblemOptions, as_problem, as_rule, check_limits
@@ -28,7 +29,7 @@ from lsml.running import Run
 from lsml.solution import Solution
 from lsml.stop import ROUND_OFF, RelativeResidual, StopCriterion
 from lsml.strain_form import MacroLoad, StrainForm
-from lsml.typing import PerSample, Vector
+from lsml.typing import Codes, PerSample, Vector
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ class EnergyGap:
 
     def scale(self, problem: Problem, first: PerSample) -> PerSample:
         """Twice the energy of the uniform strain, ε̄ : <C> ε̄."""
-        return self._work(problem, problem.start())
+        start = problem.start()
+        return self._work(problem, start, problem.force(start))
 
     def error(
         self, problem: Problem, x: Vector, residual: Residual, scale: PerSample
@@ -124,17 +126,22 @@ class EnergyGap:
         hopeful = gap / (2 * scale) <= self.tol
         if not bool(hopeful.any()):
             return gap / (2 * scale)
-        low = self._work(problem, x) - gap
+        low = self._work(problem, x, residual.force) - gap
         exact = torch.where(low > 0, gap / (2 * low), torch.inf)
         return torch.where(hopeful, exact, gap / (2 * scale))
 
-    def _work(self, problem: Problem, x: Vector) -> PerSample:
-        field = problem.field(x)
-        density = (field * problem.flux(x)).flatten(2).mean(2, dtype=torch.float64)
-        return density.sum(1) / problem.points
+    def select(self, samples: Codes) -> "EnergyGap":
+        """Of some of the samples."""
+        return replace(self, lowest=self.lowest[samples])
+
+    def _work(self, problem: Problem, x: Vector, force: Vector) -> PerSample:
+        """<ε : σ> of ε = ε̄ + B u: the mean strain's part, and what the forces do."""
+        assert isinstance(problem, DisplacementForm)
+        uniform = problem.strain.background * problem.mean_flux(x)
+        return uniform.sum(1, dtype=torch.float64) - problem.pairing(force, x)
 
 
-def homogenize(
+def homogenize(  # noqa: PLR0913 (the public entry)
     m: object,
     rule: UpdateRule[Any] | str = "cg",
     *,
@@ -142,6 +149,7 @@ def homogenize(
     max_iter: int = 1000,
     progress: bool = False,
     throw: bool = True,
+    compile: Compile = "auto",
     **options: Unpack[ProblemOptions],
 ) -> EffectiveStiffness:
     """Effective stiffness of each microstructure, all unit load cases in one batch.
@@ -152,6 +160,7 @@ def homogenize(
         have no influence.
     tol : relative half-width of the certified interval of each diagonal entry. With
         pores, where there is no interval, the relative residual of :func:`lsml.solve`.
+    compile : as in :func:`lsml.solve`.
 
     Raises
     ------
@@ -166,12 +175,14 @@ def homogenize(
         raise ValueError(
             f"homogenize needs a compatible problem, got {type(m).__name__}"
         )
-    form = DisplacementForm(unit_loads(problem.strain.referred(chosen.reference)))
+    unit = unit_loads(problem.strain.referred(chosen.reference))
+    form, engine, seconds = accelerate(DisplacementForm(unit), compile)
+    assert isinstance(form, DisplacementForm)
     lowest, _ = extreme_ratios(form.strain)
     stop: StopCriterion = EnergyGap(lowest, tol)
     if not bool((lowest > 0).all()):
         stop = RelativeResidual(tol)
-    run = Run(Task(form, chosen, None, stop, max_iter), started)
+    run = Run(Task(form, chosen, None, stop, max_iter), started, engine, seconds)
     solution = run(Detached(), record=False, progress=progress, quadrature=False)
     if throw:
         solution.check()
@@ -190,6 +201,7 @@ def unit_loads(form: StrainForm) -> StrainForm:
         green=replace(form.green, free=None),
         background=unit,
         load=MacroLoad(unit, zero, zero),
+        double=None if form.double is None else unit_loads(form.double),
     )
 
 
@@ -198,7 +210,7 @@ def read_out(
 ) -> EffectiveStiffness:
     """Galerkin values <ε_i : C ε_j> and the interval of the diagonal."""
     x, c = solution.state.x.detach(), form.strain.load.field.shape[1]
-    flux, force = form.strain.discretization.average(form.flux(x)), form.force(x)
+    flux, force = form.mean_flux(x), form.force(x)
     rows = []
     for i in range(c):
         other = x.unflatten(0, (-1, c))[:, i].repeat_interleave(c, 0)

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Inexact, Integer
 from torch import Tensor
 
-from lsml.typing import Field, Tags
+from lsml.numerics import rows_of
+from lsml.typing import Codes, Field, Tags
 
 Entry = tuple[int, int, int]
 
@@ -33,6 +34,10 @@ class Law(ABC):
     @abstractmethod
     def __call__(self, x: Field) -> Field:
         """Flux at the field x."""
+
+    def select(self, samples: Codes, batch: int) -> "Law | None":
+        """The law of some of ``batch`` samples; None if it cannot be taken apart."""
+        return None
 
     @abstractmethod
     def tangent(self, x: Field, v: Field) -> Field:
@@ -111,6 +116,17 @@ class PhaseLaw(Law):
         """Whether moduli or eigenfield do."""
         eigen = self.eigenfield is not None and self.eigenfield.requires_grad
         return self.coefficients.requires_grad or eigen
+
+    def select(self, samples: Codes, batch: int) -> "PhaseLaw":
+        """Each sample with labels of its own."""
+        parts = self.labels, self.coefficients, self.eigenfield
+        labels, coefficients, eigenfield = (
+            None if part is None else rows_of(part, samples, batch) for part in parts
+        )
+        labels = labels.expand(len(samples), *labels.shape[1:])
+        return replace(
+            self, labels=labels, coefficients=coefficients, eigenfield=eigenfield
+        )
 
     def without_eigenfield(self) -> "PhaseLaw":
         """The same phases, free of eigenfield."""

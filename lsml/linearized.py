@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from lsml.problem import Problem, Residual
-from lsml.typing import Field, PerSample, Tags, Vector
+from lsml.typing import Codes, Field, PerSample, Tags, Vector
 
 
 @dataclass(frozen=True)
@@ -69,17 +69,21 @@ class Linearized(Problem):
         """Drive − H x."""
         return self.drive - self.problem.hessian(self.x, x)
 
-    def precondition(self, force: Vector) -> Vector:
+    def precondition(self, force: Vector, out: Vector | None = None) -> Vector:
         """As in the problem."""
-        return self.problem.precondition(force)
+        return self.problem.precondition(force, out)
 
-    def hessian(self, x: Vector, d: Vector) -> Vector:
+    def hessian(self, x: Vector, d: Vector, out: Vector | None = None) -> Vector:
         """H d, wherever it is taken."""
-        return self.problem.hessian(self.x, d)
+        return self.problem.hessian(self.x, d, out)
 
     def pairing(self, force: Vector, d: Vector) -> PerSample:
         """As in the problem."""
         return self.problem.pairing(force, d)
+
+    def combine(self, x: Vector, scale: PerSample, d: Vector, out: Vector) -> Vector:
+        """As in the problem."""
+        return self.problem.combine(x, scale, d, out)
 
     def residual(self, x: Vector) -> Residual:
         """Equilibrium and admissibility of the increment."""
@@ -89,6 +93,13 @@ class Linearized(Problem):
     def square(self, residual: Residual) -> PerSample:
         """As in the problem."""
         return self.problem.square(residual)
+
+    def select(self, samples: Codes) -> "Linearized | None":
+        """Around the iterates of some of the samples."""
+        problem = self.problem.select(samples)
+        if problem is None:
+            return None
+        return Linearized(problem, self.x[samples], self.drive[samples])
 
     def magnitude(self) -> PerSample:
         """Size of the answer to the drive."""

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lsml.typing import Mask, Memory, PerSample, Vector
+from lsml.typing import Codes, Mask, Memory, PerSample, Vector
 
 Linear = Callable[[Tensor], Tensor]
 
@@ -22,6 +22,13 @@ def dot(x: Vector, y: Vector) -> PerSample:
     return (x.conj() * y).real.flatten(1).sum(1, dtype=torch.float64)
 
 
+def combine(x: Vector, scale: PerSample, d: Vector, out: Vector) -> Vector:
+    """x + scale·d, written over ``out`` unless a graph may be recorded."""
+    if torch.is_grad_enabled():
+        return x + per_sample(scale, x) * d
+    return torch.addcmul(x, per_sample(scale, x), d, out=out)
+
+
 def safe_div(num: PerSample, den: PerSample) -> PerSample:
     """num/den, and 0 with zero gradient where den vanishes."""
     ok = den.abs() > torch.finfo(den.dtype).tiny
@@ -32,6 +39,13 @@ def safe_div(num: PerSample, den: PerSample) -> PerSample:
 def root(square: PerSample) -> PerSample:
     """√ of a square that rounding may have left slightly negative; NaN stays NaN."""
     return square.clamp_min(0).sqrt()
+
+
+def rows_of(shared: Tensor, samples: Codes, batch: int) -> Tensor:
+    """What belongs to some of ``batch`` samples, l in a row of which share one row."""
+    if len(shared) == 1:
+        return shared
+    return shared[samples // (batch // len(shared))]
 
 
 def keep(active: Mask, new: Tensor, old: Tensor) -> Tensor:

@@ -10,10 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from lsml.grid import Grid
 from lsml.law import Law
-from lsml.numerics import dot, root
-from lsml.typing import Field, PerSample, Tags, Vector
+from lsml.numerics import combine, dot, root
+from lsml.typing import Codes, Field, PerSample, Tags, Vector
 
 
 class Residual(NamedTuple):
@@ -46,6 +50,11 @@ class Problem(ABC):
         """Quadrature points q per voxel."""
         return 1
 
+    @property
+    def trust(self) -> float:
+        """How far below its last evaluation a carried residual is believed."""
+        return 0.0
+
     @abstractmethod
     def start(self) -> Vector:
         """The unknown at which the field is the background x̄."""
@@ -62,6 +71,23 @@ class Problem(ABC):
     def flux(self, x: Vector) -> Field:
         """σ(x) at the quadrature points."""
 
+    def voxel_field(self, x: Vector) -> Field:
+        """Average of the field over the points of each voxel, (b, c, *n)."""
+        return self.field(x).unflatten(1, (self.points, -1)).mean(1)
+
+    def voxel_flux(self, x: Vector) -> Field:
+        """The same of σ(x)."""
+        return self.flux(x).unflatten(1, (self.points, -1)).mean(1)
+
+    def mean_flux(self, x: Vector) -> Float[Tensor, "b c"]:
+        """Volume average of σ(x), accumulated in float64."""
+        flux = self.voxel_flux(x)
+        return flux.flatten(2).mean(2, dtype=torch.float64).to(flux.dtype)
+
+    def present(self, x: Vector) -> tuple["Problem", Vector]:
+        """The problem, and its unknown, in which the answer x is handed out."""
+        return self, x
+
     @abstractmethod
     def admit(self, x: Vector) -> Vector:
         """Nearest admissible unknown: compatible, with the prescribed mean."""
@@ -75,16 +101,26 @@ class Problem(ABC):
         """Out-of-balance force of an admissible x."""
 
     @abstractmethod
-    def precondition(self, force: Vector) -> Vector:
-        """The step by which the reference medium answers a force."""
+    def precondition(self, force: Vector, out: Vector | None = None) -> Vector:
+        """The step by which the reference medium answers a force.
+
+        It may be written over ``out``; use what is returned.
+        """
 
     @abstractmethod
-    def hessian(self, x: Vector, d: Vector) -> Vector:
-        """Minus the derivative of ``force`` at x along an admissible d."""
+    def hessian(self, x: Vector, d: Vector, out: Vector | None = None) -> Vector:
+        """Minus the derivative of ``force`` at x along an admissible d.
+
+        It may be written over ``out``; use what is returned.
+        """
 
     @abstractmethod
     def pairing(self, force: Vector, d: Vector) -> PerSample:
         """Virtual work of a force along d, per unit volume."""
+
+    def combine(self, x: Vector, scale: PerSample, d: Vector, out: Vector) -> Vector:
+        """x + scale·d; it may be written over ``out``, which is x or d."""
+        return combine(x, scale, d, out)
 
     @abstractmethod
     def residual(self, x: Vector) -> Residual:
@@ -101,6 +137,10 @@ class Problem(ABC):
     @abstractmethod
     def magnitude(self) -> PerSample:
         """Size, in that norm, of the terms whose cancellation makes the residual."""
+
+    def select(self, samples: Codes) -> "Problem | None":
+        """The problem of some of the samples; None if it cannot be taken apart."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -168,11 +208,11 @@ class LippmannSchwinger(Problem):
         """Φ(x) − x: force and step are the same without a metric."""
         return self.fixed_point(x) - x
 
-    def precondition(self, force: Vector) -> Vector:
+    def precondition(self, force: Vector, out: Vector | None = None) -> Vector:
         """Identity."""
         return force
 
-    def hessian(self, x: Vector, d: Vector) -> Vector:
+    def hessian(self, x: Vector, d: Vector, out: Vector | None = None) -> Vector:
         """(I + Γ τ'(x)) d."""
         return d + self.green(self.law.tangent(x, d) - self.reference(d))
 

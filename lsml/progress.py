@@ -73,4 +73,4 @@ class Recorder:
 
     def __call__(self, k: int, x: Vector, error: PerSample, status: Codes) -> None:
         """Keep iterate k."""
-        self.fields.append(self._voxels(x.detach()))
+        self.fields.append(self._voxels(x.detach()).clone())

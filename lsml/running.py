@@ -22,6 +22,8 @@ class Run:
 
     task: Task
     started: float
+    engine: str = "eager"
+    compiled: float = 0.0  # seconds spent on getting the kernels
 
     def __call__(
         self,
@@ -43,13 +45,15 @@ class Run:
             ready = time.perf_counter()
             observe = together(observers) if observers else None
             state = chosen(replace(self.task, observe=observe))
+        problem, x = self.task.problem.present(state.x)
         return Solution(
-            self.task.problem,
-            state,
+            problem,
+            replace(state, problem=problem, x=x),
             quadrature,
             torch.stack(recorder.fields, 1) if record else None,
             self._timings(ready, state),
             name,
+            engine=self.engine,
             tracked=torch.is_grad_enabled() and not isinstance(chosen, Detached),
         )
 
@@ -58,11 +62,11 @@ class Run:
         return Implicit() if wanted else Detached()
 
     def _voxels(self, quadrature: bool) -> Callable[[Vector], Tensor]:
-        problem = self.task.problem
-
         def voxels(x: Vector) -> Tensor:
-            points = problem.field(x).unflatten(1, (problem.points, -1))
-            return points if quadrature else points.mean(1)
+            problem, x = self.task.problem.present(x)
+            if quadrature:
+                return problem.field(x).unflatten(1, (problem.points, -1))
+            return problem.voxel_field(x)
 
         return voxels
 
@@ -70,11 +74,12 @@ class Run:
         if state.x.is_cuda:
             torch.cuda.synchronize(state.x.device)
         ended = time.perf_counter()
-        return {
-            "setup": ready - self.started,
+        times = {
+            "setup": ready - self.started - self.compiled,
             "solve": ended - ready,
             "iteration": (ended - ready) / max(1, int(state.iterations.max())),
         }
+        return times if self.engine == "eager" else times | {"compile": self.compiled}
 
 
 def together(observers: list[Observer]) -> Observer:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from lsml.crew import blend
 from lsml.numerics import keep
 from lsml.problem import Problem, Residual
 from lsml.rule import Iterate, UpdateRule
 from lsml.typing import Mean, Memory, Tags, Vector
-from lsml.unroll import blend
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Safeguarded:
         """Accept per sample if the residual norm falls by ``factor``."""
         if self.rule.passes is not None and it.k >= self.rule.passes:
             return self.fallback.step(problem, it, ())[0], memory
-        trial = self.rule.step(problem, it, memory)
+        trial = self.rule.step(problem, *copies(it, memory))
         after = problem.norm(problem.residual(trial[0]))
         good = after <= self.factor * problem.norm(it.residual)
         if bool(good.all()):
@@ -65,3 +65,11 @@ class Safeguarded:
         safe, _ = self.fallback.step(problem, it, ())
         x = keep(good, trial[0], safe)
         return blend(good, (x, trial[1]), self.rule.init(problem, x, it.k + 1))
+
+
+def copies(it: Iterate, memory: Memory) -> tuple[Iterate, Memory]:
+    """What a step may overwrite, so that the originals outlive it."""
+    copied = tuple(t.clone() for t in memory)
+    if hasattr(memory, "_fields"):
+        copied = type(memory)(*copied)
+    return it._replace(x=it.x.clone()), copied

@@ -35,6 +35,7 @@ class Solution:
     iterates : strain of every iterate (b, k, c, *n) if it was recorded, else None.
     timings : seconds: set-up, solve, and per iteration.
     rule : name of the rule that took the steps.
+    engine : kernels it ran on: ``"eager"``, ``"native"`` or ``"compiled"``.
     tracked : whether fields and averages carry a graph to moduli and load.
     """
 
@@ -44,6 +45,7 @@ class Solution:
     iterates: Float[Tensor, "b k *v"] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     rule: str = ""
+    engine: str = "eager"
     tracked: bool = False
 
     @property
@@ -74,22 +76,31 @@ class Solution:
     @cached_property
     def strain(self) -> Inexact[Tensor, "b *v"]:
         """ε per voxel (average over its quadrature points)."""
-        return self._voxels(self._field)
+        with torch.set_grad_enabled(self.tracked):
+            if self.quadrature:
+                return self._points(self._field)
+            return self.problem.voxel_field(self.state.x)
 
     @cached_property
     def stress(self) -> Inexact[Tensor, "b *v"]:
         """σ per voxel, in the unit of the moduli."""
-        return self._voxels(self._flux)
+        with torch.set_grad_enabled(self.tracked):
+            if self.quadrature:
+                return self._points(self._flux)
+            return self.problem.voxel_flux(self.state.x)
 
     @property
     def mean_strain(self) -> Inexact[Tensor, "b c"]:
         """Volume average of ε."""
-        return self.form.discretization.average(self._field)
+        with torch.set_grad_enabled(self.tracked):
+            field = self.problem.voxel_field(self.state.x)
+            return field.flatten(2).mean(2, dtype=torch.float64).to(field.dtype)
 
     @property
     def mean_stress(self) -> Inexact[Tensor, "b c"]:
         """Volume average of σ: the homogenized answer to the load."""
-        return self.form.discretization.average(self._flux)
+        with torch.set_grad_enabled(self.tracked):
+            return self.problem.mean_flux(self.state.x)
 
     @property
     def energy(self) -> PerSample:
@@ -143,10 +154,6 @@ class Solution:
     def _points(self, at: Field) -> Inexact[Tensor, "b q k *n"]:
         return at.unflatten(1, (self.problem.points, -1))
 
-    def _voxels(self, at: Field) -> Tensor:
-        points = self._points(at)
-        return points if self.quadrature else points.mean(1)
-
     def check(self) -> "Solution":
         """Return self, or raise :class:`ConvergenceError` if a sample failed."""
         if any(Status(code).failed for code in self.status.tolist()):
@@ -177,8 +184,9 @@ class Solution:
             Status(int(code)).name: int((self.status == code).sum())
             for code in self.status.unique()
         }
+        shape = tuple(self.strain.shape[3 if self.quadrature else 2 :])
         return (
-            f"Solution({len(self.status)} × {tuple(self._field.shape[2:])}, {ended}, "
+            f"Solution({len(self.status)} × {shape}, {ended}, "
             f"iterations ≤ {int(self.iterations.max())}, "
             f"error ≤ {float(self.error.max()):.1e})"
         )

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from lsml.problem import Problem, Residual
-from lsml.typing import PerSample, Vector
+from lsml.typing import Codes, PerSample, Vector
 
 ROUND_OFF = 32  # units of rounding under which a first residual is none
 
@@ -28,6 +28,10 @@ class StopCriterion(Protocol):
         self, problem: Problem, x: Vector, residual: Residual, scale: PerSample
     ) -> PerSample:
         """Error of iterate x, computed once per step."""
+        ...
+
+    def select(self, samples: Codes) -> "StopCriterion":
+        """The criterion of some of the samples."""
         ...
 
 
@@ -54,6 +58,10 @@ class RelativeResidual:
         """Relative residual; 0/0 is 0."""
         norm = problem.norm(residual)
         return torch.where(norm == 0, 0.0, norm / scale)
+
+    def select(self, samples: Codes) -> "RelativeResidual":
+        """The same for every sample."""
+        return self
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ not be compatible: x is the field at the quadrature points.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -15,9 +15,9 @@ from torch import Tensor
 from lsml.green import Discretization, GreenOperator
 from lsml.grid import Grid
 from lsml.law import Law, Uniform
-from lsml.numerics import dot, root
+from lsml.numerics import dot, root, rows_of
 from lsml.problem import Problem, Residual
-from lsml.typing import Field, Mean, PerSample, Tags, Vector
+from lsml.typing import Codes, Field, Mean, PerSample, Tags, Vector
 
 
 class MacroLoad(NamedTuple):
@@ -52,6 +52,7 @@ class StrainForm(Problem):
     rebuild : makes the same problem with the reference medium of a given mean of the
         phases; None if the medium was given by the user.
     mean : the mean that made the present reference.
+    double : the same problem in float64 if this one is float32, on the same N.
     """
 
     law: Law
@@ -61,6 +62,7 @@ class StrainForm(Problem):
     load: MacroLoad
     rebuild: "Callable[[Mean], StrainForm] | None" = None
     mean: Mean | None = None
+    double: "StrainForm | None" = None
 
     @property
     def tags(self) -> Tags:
@@ -150,11 +152,11 @@ class StrainForm(Problem):
         """Prescribed mean flux − σ(x)."""
         return self.spread(self.load.flux) - self.law(x)
 
-    def precondition(self, force: Vector) -> Vector:
+    def precondition(self, force: Vector, out: Vector | None = None) -> Vector:
         """Γ force: exactly a gradient, hence free of rounding outside that space."""
         return self.green(force)
 
-    def hessian(self, x: Vector, d: Vector) -> Vector:
+    def hessian(self, x: Vector, d: Vector, out: Vector | None = None) -> Vector:
         """σ'(x) d."""
         return self.law.tangent(x, d)
 
@@ -169,6 +171,22 @@ class StrainForm(Problem):
     def square(self, residual: Residual) -> PerSample:
         """<step, C⁰ step>: the force has parts far larger, which do no work."""
         return self.pairing(self.reference(residual.step), residual.step)
+
+    def select(self, samples: Codes) -> "StrainForm | None":
+        """Some of the samples, each a microstructure with one load case."""
+        law = self.law.select(samples, self.batch)
+        if law is None:
+            return None
+        return replace(
+            self,
+            law=law,
+            reference=Uniform(rows_of(self.reference.matrix, samples, self.batch)),
+            green=self.green.select(samples, self.batch),
+            background=self.background[samples],
+            load=MacroLoad(*(part[samples] for part in self.load)),
+            rebuild=None,
+            double=None if self.double is None else self.double.select(samples),
+        )
 
     def magnitude(self) -> PerSample:
         """√<σ, C⁰⁻¹ σ> of the flux at x̄, of which the residual is a part."""

@@ -207,6 +207,16 @@ class Greedy(lsml.Moulinec):
 
 
 @dataclass(frozen=True)
+class Late(lsml.Moulinec):
+    """Reads its iterate once more after it has overwritten it."""
+
+    def step(self, problem, it, memory):
+        one = torch.ones(len(it.x), dtype=torch.float64)
+        x = problem.combine(it.x, one, it.residual.step, it.x)
+        return x + 0.1 * (x - it.x), memory
+
+
+@dataclass(frozen=True)
 class Flat(lsml.Moulinec):
     """Remembers one number for all samples."""
 
@@ -264,13 +274,12 @@ MUTANTS = [
     ("translation", Padded()),
     ("unit_scaling", Clipped()),
     ("inputs_not_mutated", Greedy()),
-    ("inputs_not_mutated", Overwriting()),
     ("steps_are_pure", Overwriting()),
+    ("overwriting_is_harmless", Late()),
     ("memory_by_sample", Flat()),
     ("deterministic", Counting()),
     ("nan_isolated", Averaging()),
     ("nan_isolated", Hiding()),
-    ("freezes", Overwriting()),
     ("keeps_precision", Wide()),
     ("finite_gradient", Cusped()),
 ]

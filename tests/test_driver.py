@@ -8,6 +8,8 @@ import pytest
 import torch
 
 import lsml
+from lsml.displacement_form import DisplacementForm
+from lsml.inputs import in_form
 from lsml.physics.reference import spectrum
 from lsml.problem import Residual
 from lsml.rule import Rule
@@ -102,7 +104,8 @@ def test_float32_stagnates_above_what_it_cannot_resolve():
     evaluated one cannot.
     """
     single = problem(medium(7, 6), dtype=torch.float32)
-    got = lsml.solve(single, "cg", tol=1e-9, throw=False)
+    plain = DisplacementForm(single.referred(lsml.ConjugateGradient().reference))
+    got = unroll(plain, lsml.ConjugateGradient(), stop=RelativeResidual(1e-9))
     assert got.status.tolist() == [Status.STAGNATED]
     assert 1e-9 < float(got.error) < 1e-5
 
@@ -143,6 +146,32 @@ def test_a_rule_does_not_set_the_scale():
     honest = lsml.solve(p, "moulinec", tol=1e-4)
     assert got.iterations.tolist() == honest.iterations.tolist()
     torch.testing.assert_close(got.error, honest.error)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("rule", [lsml.ConjugateGradient(), lsml.Moulinec()])
+@pytest.mark.parametrize("early", [1, 4])
+def test_a_sample_that_has_ended_keeps_its_bits(rule, form, early):
+    """While others go on, whether it leaves the batch or the batch stays whole.
+
+    And its iterations count until it ended. Catches a row that a later step
+    overwrites, rows out of order, and a count that goes on.
+    """
+    labels = torch.stack([medium(5, 4, seed=s) for s in range(5)])
+    p = in_form(problem(labels, plane=True), form, rule)
+    x0 = p.start()
+    solved = trace(p, lsml.ConjugateGradient(), stop=RelativeResidual(1e-4)).state.x
+    x0[1 : 1 + early] = solved[1 : 1 + early]  # they end before they begin
+    run = trace(p, rule, x0)
+    for k in range(len(run.x) - 1):
+        over = run.status[k] != Status.RUNNING
+        assert torch.equal(run.x[k + 1][over], run.x[k][over])
+    steps = (run.status[:-1] == Status.RUNNING).sum(0)
+    assert torch.equal(steps, run.state.iterations)
+    assert bool(run.state.converged.all())
+    alone = [trace(p.select(torch.tensor([i])), rule, x0[i : i + 1]) for i in range(5)]
+    together = torch.cat([a.state.x for a in alone])
+    torch.testing.assert_close(run.state.x, together, rtol=1e-11, atol=1e-14)
 
 
 def test_out_of_iterations():

@@ -1,18 +1,26 @@
 """From a law, a load and a discretization to a problem on its reference medium."""
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lsml.green import Discretization, green_operator
+from lsml.green import (
+    Discretization,
+    GreenOperator,
+    free_compliance,
+    green_operator,
+)
 from lsml.law import PhaseLaw, Uniform
 from lsml.physics.loads import Load
 from lsml.physics.reference import reference_medium
 from lsml.rule import arithmetic
 from lsml.strain_form import MacroLoad, StrainForm, uniform_answer
 from lsml.typing import Mean
+
+Part: TypeAlias = tuple[PhaseLaw, MacroLoad]
 
 
 def assemble(
@@ -21,38 +29,61 @@ def assemble(
     scheme: Discretization,
     projectors: Float[Tensor, "k c c"],
     medium: Float[Tensor, "t c c"] | None,
+    double: Part | None,
 ) -> StrainForm:
-    """A compatible problem; ``medium`` fixes C⁰, None leaves it to the rule."""
-    if medium is not None:
-        return _on(law, load, scheme, medium)
-    return Rebuild(law, load, scheme, projectors)(arithmetic)
+    """A compatible problem; ``medium`` fixes C⁰, None leaves it to the rule.
+
+    ``double`` holds law and load once more in float64, if the others are float32.
+    """
+    parts = Parts(law, load, scheme, projectors, double)
+    return parts.on(medium) if medium is not None else Rebuild(parts)(arithmetic)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a problem is made of, less its reference medium."""
+
+    law: PhaseLaw
+    load: MacroLoad
+    scheme: Discretization
+    projectors: Float[Tensor, "k c c"]
+    double: Part | None
+
+    def on(self, medium: Float[Tensor, "t c c"]) -> StrainForm:
+        """The problem on a reference medium."""
+        green = green_operator(self.scheme, medium, self.load.free)
+        problem = _form(self.law, self.load, green, medium)
+        if self.double is None:
+            return problem
+        law, load = self.double
+        medium, free = medium.double(), None
+        if green.free is not None:
+            free = free_compliance(medium, load.free)
+        exact = _form(law, load, replace(green, free=free), medium)
+        return replace(problem, double=exact)
 
 
 @dataclass(frozen=True)
 class Rebuild:
     """The same problem on the reference medium of any mean of its phases."""
 
-    law: PhaseLaw
-    load: MacroLoad
-    scheme: Discretization
-    projectors: Float[Tensor, "k c c"]
+    parts: Parts
 
     def __call__(self, mean: Mean) -> StrainForm:
         """On the medium that ``mean`` makes."""
-        chosen = reference_medium(self.law.table, self.projectors, mean)
-        medium = chosen.to(self.law.coefficients.dtype)
-        problem = _on(self.law, self.load, self.scheme, medium)
+        law = self.parts.law
+        chosen = reference_medium(law.table, self.parts.projectors, mean)
+        problem = self.parts.on(chosen.to(law.coefficients.dtype))
         return replace(problem, rebuild=self, mean=mean)
 
 
-def _on(
+def _form(
     law: PhaseLaw,
     load: MacroLoad,
-    scheme: Discretization,
+    green: GreenOperator,
     medium: Float[Tensor, "t c c"],
 ) -> StrainForm:
     reference = Uniform(medium.detach())
-    green = green_operator(scheme, medium, load.free)
     background = uniform_answer(reference, green, load)
     return StrainForm(law, reference, green, background, load)
 

@@ -70,11 +70,14 @@ def elasticity(  # noqa: PLR0913 (the public builder)
     scheme = scheme_named(discretization, grid, symmetric_gradient(ndim))
     eigen = _eigenstrain(eigenstrain, coefficients.shape[1], components(ndim))
     law = PhaseLaw(image, coefficients, entries, eigen)
-    law = on_device(law, _dtype(dtype, coefficients))
+    given, law = law, on_device(law, _dtype(dtype, coefficients))
     _check_pores(law, discretization, scheme.takes_pores)
     law, macro = fit(load, law)
+    double = None
+    if law.coefficients.dtype == torch.float32:
+        double = fit(load, on_device(given, torch.float64))
     medium = None if reference is None else _medium(reference, ndim, law)
-    return assemble(law, macro, scheme, projectors(components(ndim)), medium)
+    return assemble(law, macro, scheme, projectors(components(ndim)), medium, double)
 
 
 def two_phase(  # noqa: PLR0913 (the options of lsml.solve)

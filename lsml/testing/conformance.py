@@ -23,11 +23,11 @@ from lsml.testing.behaviour import (
 from lsml.testing.hygiene import (
     check_deterministic,
     check_finite_gradient,
-    check_freezes,
     check_inputs_not_mutated,
     check_keeps_precision,
     check_memory_by_sample,
     check_nan_isolated,
+    check_overwriting_is_harmless,
     check_steps_are_pure,
 )
 from lsml.testing.problems import CASES, Case
@@ -54,10 +54,10 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "unit_scaling": check_unit_scaling,
         "inputs_not_mutated": check_inputs_not_mutated,
         "steps_are_pure": check_steps_are_pure,
+        "overwriting_is_harmless": check_overwriting_is_harmless,
         "memory_by_sample": check_memory_by_sample,
         "deterministic": check_deterministic,
         "nan_isolated": check_nan_isolated,
-        "freezes": check_freezes,
         "keeps_precision": check_keeps_precision,
         "finite_gradient": check_finite_gradient,
     }

@@ -12,14 +12,14 @@ along the third): they have no gradient and stay out of the solution. Two Gauss 
 see every mode.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from lsml.green import Differential, Discretization
+from lsml.green import AxisFactor, Differential, Discretization
 from lsml.grid import Grid
 from lsml.typing import Field, Potential
 
@@ -41,6 +41,10 @@ class Multilinear(Discretization):
         """Quadrature points per voxel."""
         return len(self.nodes) ** self.grid.ndim
 
+    def voxel_gradient(self, u: Potential) -> Field:
+        """The gradient at the midpoint: it is affine along each axis."""
+        return replace(self, nodes=MIDPOINT).gradient(u)
+
     def symbols(self, device: torch.device) -> list[Complex[Tensor, "d *m"]]:
         """Difference on the axis of the derivative, interpolation on the others."""
         step = [torch.exp(1j * theta) for theta in self.grid.angles(device)]
@@ -57,6 +61,18 @@ class Multilinear(Discretization):
             if a != axis:
                 k = k * ((1 - g) + g * step[a])
         return k
+
+    def factors(self, device: torch.device) -> list[AxisFactor]:
+        """Averages over the nodes of one axis: the points are a tensor product."""
+        factors = []
+        for theta, h in zip(self.grid.angles(device), self.grid.spacing, strict=True):
+            step = torch.exp(1j * theta)
+            slope = (step - 1) / h
+            values = torch.stack([(1 - g) + g * step for g in self.nodes])
+            cross = -(slope.conj() * values.mean(0)).imag
+            square, mean = slope.abs().square(), values.abs().square().mean(0)
+            factors.append(AxisFactor(square, cross, mean))
+        return factors
 
     def _products(self) -> list[tuple[float, ...]]:
         axes = [torch.tensor(self.nodes, dtype=torch.float64)] * self.grid.ndim

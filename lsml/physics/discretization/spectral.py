@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from lsml.green import Differential, Discretization
+from lsml.green import AxisFactor, Differential, Discretization
 from lsml.grid import Grid
 from lsml.typing import Field, Potential
 
@@ -29,6 +29,10 @@ class Spectral(Discretization):
     def symbols(self, device: torch.device) -> list[Complex[Tensor, "d *m"]]:
         """Iξ, zero at the Nyquist frequency of each axis."""
         return [1j * torch.stack(torch.meshgrid(*self._xi(device), indexing="ij"))]
+
+    def factors(self, device: torch.device) -> list[AxisFactor]:
+        """ξ_i ξ_j."""
+        return [AxisFactor(x.square(), x, torch.ones_like(x)) for x in self._xi(device)]
 
     def _xi(self, device: torch.device) -> list[Tensor]:
         angles = self.grid.angles(device)

@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 
 import torch
 
-from lsml.numerics import per_sample, safe_div
+from lsml.numerics import safe_div
 from lsml.problem import Problem, Residual
 from lsml.rule import Iterate, Rule
 from lsml.typing import PerSample, Tags, Vector
@@ -25,7 +25,8 @@ class ConjugateGradient(Rule):
     """Preconditioned by the reference medium, from an admissible field.
 
     The residual is carried by recurrence, so that an iteration costs one law and one
-    Green operator; the driver's certificate evaluates it anew.
+    Green operator; the driver's certificate evaluates it anew. Where nothing can be
+    recorded, every vector is updated in place.
     """
 
     requires: ClassVar[Tags] = frozenset(
@@ -49,10 +50,11 @@ class ConjugateGradient(Rule):
     ) -> tuple[Vector, Krylov]:
         """Exact line search along the conjugate direction."""
         norm2 = problem.pairing(memory.force, memory.step)
-        beta = per_sample(safe_div(norm2, memory.norm2), it.x)
-        d = memory.step + beta * memory.d
-        hd = problem.hessian(it.x, d)
-        length = per_sample(safe_div(norm2, problem.pairing(hd, d)), it.x)
-        force = memory.force - length * hd
-        step = problem.precondition(force)
-        return it.x + length * d, Krylov(force, step, d, norm2)
+        beta = safe_div(norm2, memory.norm2)
+        d = problem.combine(memory.step, beta, memory.d, memory.d)
+        image = problem.hessian(it.x, d, memory.step)
+        length = safe_div(norm2, problem.pairing(image, d))
+        force = problem.combine(memory.force, -length, image, memory.force)
+        step = problem.precondition(force, image)
+        x = problem.combine(it.x, length, d, it.x)
+        return x, Krylov(force, step, d, norm2)

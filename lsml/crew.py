@@ -1,0 +1,194 @@
+"""The samples that still run: their problem, their iterate, and what ends them.
+
+Nothing is copied while they all run. A sample that has ended is copied once, into the
+ledger; when enough have ended the rest goes on as a smaller batch.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lsml.numerics import keep, keep_memory
+from lsml.problem import Problem, Residual
+from lsml.rule import Iterate, UpdateRule
+from lsml.state import Status
+from lsml.stop import StopCriterion
+from lsml.typing import Codes, Mask, Memory, PerSample, Vector
+
+BLOW_UP = 1e6  # growth of the error that counts as divergence
+PROGRESS = 0.5  # a restart must at least halve the certified error
+CROWDED = 0.8  # share of a batch that must run for it to stay as it is
+
+
+class Verdict(NamedTuple):
+    """Per sample: error of iterate k, status, last certified and first error."""
+
+    error: PerSample
+    status: Codes
+    certified: PerSample
+    first: PerSample
+
+
+def opening(x: Vector) -> Verdict:
+    """Before the first error: everything runs, nothing is certified."""
+    running = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
+    never = torch.full((x.shape[0],), torch.inf, dtype=torch.float64, device=x.device)
+    return Verdict(never, running, never, never)
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Some samples of a batch, with iterate, residual and memory of their rule.
+
+    ``samples`` are their numbers in the whole batch.
+    """
+
+    problem: Problem
+    stop: StopCriterion
+    scale: PerSample
+    x: Vector
+    memory: Memory
+    residual: Residual
+    samples: Codes
+
+    def judge(self, whole: Verdict) -> tuple[Verdict, Mask]:
+        """Verdict on iterate k, for the whole batch, and whose claim has failed here.
+
+        A claim to have converged, or to be further than a carried residual can be
+        trusted, counts only if the total residual, evaluated here, confirms it. One
+        that fails without progress since the last is at the limit of rounding.
+        """
+        last = Verdict(*(part[self.samples] for part in whole))
+        running = last.status == Status.RUNNING
+        claimed = stop_error(self.problem, self.stop, self.x, self.residual, self.scale)
+        known = torch.minimum(last.certified, last.first.nan_to_num(posinf=0.0))
+        enough = (self.problem.trust * known).clamp_min(self.stop.tol)
+        claims = running & (claimed <= enough)
+        error, certified = torch.where(running, claimed, last.error), last.certified
+        if bool(claims.any()):
+            total = certify(self.problem, self.stop, self.x, self.scale)
+            error = torch.where(claims, total, error)
+            certified = torch.where(claims, total, certified)
+        failed = claims & ~(error <= self.stop.tol)
+        first = torch.where(last.first.isinf(), error, last.first)
+        status = last.status
+        for ended, code in (
+            (claims & ~failed, Status.CONVERGED),
+            (failed & (error > PROGRESS * last.certified), Status.STAGNATED),
+            (error > BLOW_UP * first.clamp_min(1), Status.DIVERGED),
+            (~error.isfinite(), Status.NONFINITE),
+        ):
+            status = torch.where(running & ended, int(code), status)
+        here = Verdict(error, status, certified, first)
+        parts = zip(whole, here, strict=True)
+        verdict = Verdict(*(a.index_copy(0, self.samples, b) for a, b in parts))
+        return verdict, failed & (status == Status.RUNNING)
+
+    def restart(self, rule: UpdateRule[Any], failed: Mask, k: int) -> "Crew":
+        """The rule begins anew from iterate k of the failed samples."""
+        new = rule.init(self.problem, self.x, k)
+        x, memory = blend(failed, new, (self.x, self.memory))
+        residual = rule.residual(self.problem, x, memory, k)
+        return replace(self, x=x, memory=memory, residual=residual)
+
+    def step(self, rule: UpdateRule[Any], k: int) -> "Crew":
+        """From iterate k to the next."""
+        it = Iterate(self.x, self.residual, k)
+        x, memory = rule.step(self.problem, it, self.memory)
+        residual = rule.residual(self.problem, x, memory, k + 1)
+        return replace(self, x=x, memory=memory, residual=residual)
+
+    def without_ended(self, running: Mask) -> "Crew":
+        """Those that run, or this very crew if it would not become much smaller."""
+        stay = running[self.samples]
+        if float(stay.double().mean()) > CROWDED:
+            return self
+        rows = stay.nonzero()[:, 0]
+        problem = self.problem.select(rows)
+        if problem is None:
+            return self
+        x, *rest = _rows([self.x, *self.residual, *self.memory], rows)
+        return Crew(
+            problem,
+            self.stop.select(rows),
+            self.scale[rows],
+            x,
+            _like(self.memory, rest[2:]),
+            Residual(*rest[:2]),
+            self.samples[rows],
+        )
+
+
+def _rows(tensors: Iterable[Tensor], rows: Codes) -> list[Tensor]:
+    """Rows of each tensor, taken once from one that occurs twice."""
+    taken: dict[int, Tensor] = {}
+    given = list(tensors)
+    for t in given:
+        if id(t) not in taken:
+            taken[id(t)] = t[rows]
+    return [taken[id(t)] for t in given]
+
+
+def _like(memory: Memory, parts: list[Tensor]) -> Memory:
+    return type(memory)(*parts) if hasattr(memory, "_fields") else tuple(parts)
+
+
+class Ledger:
+    """Last iterates of the samples that have ended."""
+
+    def __init__(self) -> None:
+        self._samples: list[Codes] = []
+        self._rows: list[Vector] = []
+
+    def enter(self, crew: Crew, running: Mask) -> None:
+        """Copy those that have just ended, unless none goes on to overwrite them."""
+        over = ~running[crew.samples]
+        if bool(over.all()) or not bool(over.any()):
+            return
+        for samples in self._samples:
+            over = over & ~torch.isin(crew.samples, samples)
+        if bool(over.any()):
+            self._samples.append(crew.samples[over])
+            self._rows.append(crew.x[over])
+
+    def vectors(self, crew: Crew) -> Vector:
+        """The whole batch, in its order."""
+        if not self._samples:
+            return crew.x
+        ended = torch.cat(self._samples)
+        rest = ~torch.isin(crew.samples, ended)
+        order = torch.cat([ended, crew.samples[rest]]).argsort()
+        return torch.cat([*self._rows, crew.x[rest]])[order]
+
+
+@torch.no_grad()
+def stop_error(
+    problem: Problem,
+    stop: StopCriterion,
+    x: Vector,
+    residual: Residual,
+    scale: PerSample,
+) -> PerSample:
+    """Error of iterate x, outside of any graph."""
+    return stop.error(problem, x, residual, scale).detach()
+
+
+def certify(
+    problem: Problem, stop: StopCriterion, x: Vector, scale: PerSample
+) -> PerSample:
+    """Error of x by its total residual, evaluated and not carried."""
+    with torch.no_grad():
+        residual = problem.residual(x)
+    return stop_error(problem, stop, x, residual, scale)
+
+
+def blend(
+    active: Mask, new: tuple[Vector, Memory], old: tuple[Vector, Memory]
+) -> tuple[Tensor, Memory]:
+    """New unknown and memory for the active samples, the old ones for the others."""
+    if bool(active.all()):
+        return new
+    return keep(active, new[0], old[0]), keep_memory(active, new[1], old[1])

@@ -1,0 +1,1 @@
+"""The displacement form by hand-written kernels on the CPU (extra ``fast``)."""

@@ -1,0 +1,196 @@
+"""Arrays in, arrays out: the two operators of a Krylov iteration on a batch."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lsml.green import GreenOperator
+from lsml.law import PhaseLaw
+from lsml.native.element import slab
+from lsml.native.threads import spread
+from lsml.native.transform import Array, FftwSolver, Solver, TorchSolver
+from lsml.physics.discretization.multilinear import GAUSS, Multilinear
+from lsml.physics.moduli import CUBIC, Stiffness, upper
+
+PLACES = {2: (0, 2, 4), 3: (0, 1, 2, 3, 4, 5)}  # of Mandel components in 3-D
+AXES = {2: (0, 2), 3: (0, 1, 2)}  # a plane lies in a cell one voxel thick along y
+LAYERS = 4  # of voxels in a slab, at least
+SLABS = 16
+ALIGNED = 16  # bytes, for FFTW's vector code
+
+
+@dataclass(frozen=True)
+class ElementOperator:
+    """Bᵀ C (B u + ē) / q of a law of phases on multilinear elements."""
+
+    law: PhaseLaw
+    scheme: Multilinear
+
+    def __call__(self, u: Tensor, out: Tensor, mean: Tensor | None = None) -> Tensor:
+        """Force of the rows u (b, m·N) into ``out``; returns the mean flux, (b, c).
+
+        ``mean`` is ē, of which the eigenfield is taken off; None for a strain B u, and
+        then no mean flux is taken.
+        """
+        b, slabs = len(u), self._slabs
+        offset = self._offset(b, mean)
+        total = np.zeros((b, slabs, 6))
+        cases = b // len(self._labels)
+        rows, forces = u.numpy(), out.numpy()
+        tables = np.broadcast_to(self._table, (b // cases, *self._table.shape[1:]))
+
+        def work(piece: int, colour: int) -> None:
+            i, s = divmod(piece, (slabs + 1 - colour) // 2)
+            s, n = 2 * s + colour, self._shape[0]
+            bounds = s * n // slabs, (s + 1) * n // slabs
+            at = self._labels[i // cases], tables[i // cases], offset[i]
+            self._clear(forces[i], colour, *bounds)
+            slab(rows[i], *at, forces[i], total[i, s], *self._geometry, *bounds)
+
+        for colour in range(min(2, slabs)):
+            pieces = b * ((slabs + 1 - colour) // 2)
+            spread(lambda p, _, c=colour: work(p, c), pieces, torch.get_num_threads())
+        means = total.sum(1)[:, PLACES[self.scheme.grid.ndim]] / self.scheme.grid.size
+        shear = torch.ones(means.shape[1], dtype=torch.float64)
+        shear[self.scheme.grid.ndim :] = 2**0.5
+        return (torch.from_numpy(means) * shear).to(u.dtype)
+
+    def _clear(self, forces: Array, colour: int, x0: int, x1: int) -> None:
+        """Zero the layers that no slab of the other colour has written to."""
+        layers = forces.reshape(-1, self._shape[0], self._shape[1] * self._shape[2])
+        layers[:, x0 + colour : x1 + 1 - colour] = 0
+        if colour == 0 and x1 == self._shape[0]:
+            layers[:, 0] = 0
+
+    @cached_property
+    def _shape(self) -> tuple[int, int, int]:
+        *first, last = self.scheme.grid.shape
+        return (first[0], first[1] if len(first) > 1 else 1, last)
+
+    @cached_property
+    def _slabs(self) -> int:
+        """Even, so that slabs of one colour do not touch; not a matter of threads."""
+        return 2 * min(SLABS // 2, self._shape[0] // (2 * LAYERS)) or 1
+
+    @cached_property
+    def _geometry(self) -> tuple[object, ...]:
+        grid = self.scheme.grid
+        real = self._table.dtype.type
+        spacing = [grid.spacing[0], 1.0, grid.spacing[-1]]
+        if grid.ndim == 3:
+            spacing[1] = grid.spacing[1]
+        full = self.scheme.nodes == GAUSS
+        axes = np.array(AXES[grid.ndim])
+        return (self._shape, tuple(real(h) for h in spacing), full, axes)
+
+    @cached_property
+    def _labels(self) -> Array:
+        labels: Array = self.law.labels.flatten(1).contiguous().numpy()
+        return labels
+
+    @cached_property
+    def _table(self) -> Array:
+        """(t, p, 3) for cubic phases, else (t, p, 21), for engineering shear."""
+        law = self.law
+        known = Stiffness(law.coefficients.new_ones(3), CUBIC)
+        if law.entries in (CUBIC, known.plane_strain().entries):
+            half = law.coefficients.new_tensor([1.0, 1.0, 0.5])
+            cubic: Array = (law.coefficients.detach() * half).contiguous().numpy()
+            return cubic
+        places, ndim = list(PLACES[self.scheme.grid.ndim]), self.scheme.grid.ndim
+        scale = law.coefficients.new_ones(len(places))
+        scale[ndim:] = 0.5**0.5
+        matrix = law.table.detach() * scale * scale[:, None]
+        full = matrix.new_zeros(*matrix.shape[:2], 6, 6)
+        rows = torch.tensor(places)
+        full[:, :, rows[:, None], rows] = matrix
+        i, j = (list(t) for t in zip(*upper(6), strict=True))
+        general: Array = full[:, :, i, j].contiguous().numpy()
+        return general
+
+    def _offset(self, b: int, mean: Tensor | None) -> Array:
+        """Stress of ē less the eigenfield in each phase, (b, p, 6)."""
+        law = self.law
+        if mean is None:
+            nothing: Array = np.zeros((b, 0, 6), self._table.dtype)
+            return nothing
+        strain = mean.reshape(len(law.labels), -1, 1, mean.shape[1])
+        if law.eigenfield is not None:
+            strain = strain - law.eigenfield.detach()[:, None]
+        table = law.table.detach()
+        table = table.expand(len(strain), -1, -1, -1)
+        strain = strain.expand(-1, -1, table.shape[1], -1)
+        stress = torch.einsum("tpcd,tlpd->tlpc", table, strain)
+        scale = stress.new_ones(stress.shape[-1])
+        scale[self.scheme.grid.ndim :] = 0.5**0.5
+        full = stress.new_zeros(b, table.shape[1], 6)
+        full[:, :, list(PLACES[self.scheme.grid.ndim])] = (stress * scale).flatten(0, 1)
+        offset: Array = full.numpy()
+        return offset
+
+
+@dataclass(frozen=True)
+class GreenSolver:
+    """N by transforms, one sample at a time through a spectrum that stays."""
+
+    green: GreenOperator
+
+    def __call__(self, drive: Tensor, out: Tensor) -> None:
+        """Potential of the rows ``drive`` (b, m·N) into ``out``."""
+        b, shape = len(drive), self._field
+        layer = shape[2] * shape[3] * drive.itemsize
+        strides = [v.stride(0) * v.itemsize for v in (drive, out) if b > 1]
+        aligned = all(n % ALIGNED == 0 for n in (layer, *strides))
+        solvers = self._solvers(min(b, torch.get_num_threads()), aligned)
+        source, target = drive.numpy(), out.numpy()
+        cases = b // len(self._inverse)
+
+        def work(i: int, thread: int) -> None:
+            field, answer = source[i].reshape(shape), target[i].reshape(shape)
+            solvers[thread](field, self._inverse[i // cases], answer)
+
+        spread(work, b, len(solvers))
+
+    @cached_property
+    def _inverse(self) -> Array:
+        inverse = self.green.inverse
+        planes = inverse if inverse.ndim == 5 else inverse[:, :, :, None]
+        array: Array = planes.numpy()
+        return array
+
+    @cached_property
+    def _field(self) -> tuple[int, ...]:
+        scheme = self.green.discretization
+        first, *rest = scheme.grid.shape
+        plane = rest if len(rest) == 2 else [1, *rest]
+        return (scheme.differential.potentials, first, *plane)
+
+    @cached_property
+    def _made(self) -> dict[tuple[int, bool], list[Solver]]:
+        return {}
+
+    def _solvers(self, count: int, aligned: bool) -> list[Solver]:
+        """One that takes all threads, or one for each of several samples."""
+        key = count, aligned
+        if key not in self._made:
+            self._made.clear()
+            self._made[key] = solvers(self._like, count, aligned)
+        return self._made[key]
+
+    @cached_property
+    def _like(self) -> Array:
+        """Shape and precision of a field; no memory is taken."""
+        zero = self._inverse.dtype.type(0)
+        return np.broadcast_to(zero, self._field)
+
+
+def solvers(like: Array, count: int, aligned: bool) -> list[Solver]:
+    """For so many samples at a time: FFTW's if it is installed, else one by torch."""
+    if find_spec("pyfftw") is None:
+        return [TorchSolver()]
+    threads = torch.get_num_threads() if count == 1 else 1
+    return [FftwSolver(like, threads, aligned) for _ in range(count)]
