@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 import torch
 
+from lsml.compiled import CompiledForm
 from lsml.displacement_form import DisplacementForm
 from lsml.footprint import require
 from lsml.law import PhaseLaw
@@ -21,6 +22,8 @@ Compile: TypeAlias = str | bool
 SMALL = 2**14  # voxels of a batch for which importing compiled code does not pay
 COLD = 2**17  # and for which compiling it for the first time does not
 HELD = 1e-6  # tolerance down to which float32 holds the fields
+
+EAGER = (DisplacementForm, "eager")
 
 log = logging.getLogger("lsml")
 
@@ -78,33 +81,25 @@ def engine_for(
     strain: StrainForm, compile: Compile
 ) -> tuple[type[DisplacementForm], str]:
     """The class of the displacement form, and what to call it."""
-    if not compile or not known(strain):
-        return DisplacementForm, "eager"
-    size = strain.batch * strain.grid.size
-    cuda = strain.background.is_cuda
-    if compile == "auto" and size < SMALL:
-        return DisplacementForm, "eager"
-    if not cuda and strain.background.device.type == "cpu":
-        if find_spec("numba") is not None:
-            from lsml.native.form import NativeForm
-            from lsml.native.warm import compiled_before, warm_up
-
-            if compile == "auto" and size < COLD and not compiled_before():
-                return DisplacementForm, "eager"
-            warm_up(strain.law.labels.dtype, strain.background.dtype)
-            return NativeForm, "native"
+    law, size = strain.law, strain.batch * strain.grid.size
+    multilinear = isinstance(strain.discretization, Multilinear)
+    small = compile == "auto" and size < SMALL
+    if not compile or small or not multilinear or not isinstance(law, PhaseLaw):
+        return EAGER
+    cold = compile == "auto" and size < COLD
+    processor = strain.background.device.type == "cpu"
+    if processor and find_spec("numba") is None:
         note_missing()
-    if compile is True or cuda:
-        from lsml.compiled import CompiledForm
+        return (CompiledForm, "compiled") if compile is True else EAGER
+    if not processor:
+        return EAGER if cold else (CompiledForm, "compiled")
+    from lsml.native.form import NativeForm
+    from lsml.native.warm import compiled_before, warm_up
 
-        return CompiledForm, "compiled"
-    return DisplacementForm, "eager"
-
-
-def known(strain: StrainForm) -> bool:
-    """Whether there are kernels for this law and discretization."""
-    phases = isinstance(strain.law, PhaseLaw)
-    return phases and isinstance(strain.discretization, Multilinear)
+    if cold and not compiled_before():
+        return EAGER
+    warm_up(law.labels.dtype, strain.background.dtype)
+    return NativeForm, "native"
 
 
 @lru_cache(maxsize=1)

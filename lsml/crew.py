@@ -110,14 +110,15 @@ class Crew:
         problem = self.problem.select(rows)
         if problem is None:
             return self
-        x, *rest = _rows([self.x, *self.residual, *self.memory], rows)
+        given = [t for t in self.residual if t is not None]
+        x, *rest = _rows([self.x, *given, *self.memory], rows)
         return Crew(
             problem,
             self.stop.select(rows),
             self.scale[rows],
             x,
-            _like(self.memory, rest[2:]),
-            Residual(*rest[:2]),
+            _like(self.memory, rest[len(given) :]),
+            Residual(*rest[: len(given)]),
             self.samples[rows],
         )
 

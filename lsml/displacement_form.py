@@ -163,6 +163,8 @@ class DisplacementForm(Problem):
 
     def square(self, residual: Residual) -> PerSample:
         """<force, step>, the squared C⁰ norm of the step as a strain."""
+        if residual.work is not None:
+            return residual.work
         return self.pairing(residual.force, residual.step)
 
     def select(self, samples: Codes) -> "DisplacementForm | None":

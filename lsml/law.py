@@ -119,13 +119,12 @@ class PhaseLaw(Law):
 
     def select(self, samples: Codes, batch: int) -> "PhaseLaw":
         """Each sample with labels of its own."""
-        parts = self.labels, self.coefficients, self.eigenfield
-        labels, coefficients, eigenfield = (
-            None if part is None else rows_of(part, samples, batch) for part in parts
-        )
-        labels = labels.expand(len(samples), *labels.shape[1:])
+        labels, eigen = rows_of(self.labels, samples, batch), self.eigenfield
         return replace(
-            self, labels=labels, coefficients=coefficients, eigenfield=eigenfield
+            self,
+            labels=labels.expand(len(samples), *labels.shape[1:]),
+            coefficients=rows_of(self.coefficients, samples, batch),
+            eigenfield=None if eigen is None else rows_of(eigen, samples, batch),
         )
 
     def without_eigenfield(self) -> "PhaseLaw":

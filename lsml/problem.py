@@ -21,10 +21,14 @@ from lsml.typing import Codes, Field, PerSample, Tags, Vector
 
 
 class Residual(NamedTuple):
-    """What is left of the equations at x: as a force, and as a step of the field."""
+    """What is left of the equations at x: as a force, and as a step of the field.
+
+    ``work`` is their pairing where a rule has computed it already.
+    """
 
     force: Vector
     step: Vector
+    work: PerSample | None = None
 
 
 class Problem(ABC):

@@ -23,7 +23,8 @@ class UpdateRule(Protocol[M]):
     """One iteration x ↦ x⁺. Stateless: all it remembers travels in ``memory``.
 
     ``memory`` is a (named) tuple of tensors whose first axis is the sample, so that
-    the driver can freeze the samples that have ended. Samples never mix.
+    the driver can go on with some of them only. Samples never mix. A step owns what it
+    is given: where no graph can be recorded it may overwrite x and memory.
     """
 
     @property

@@ -11,3 +11,12 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(params=["eager", "native"])
+def engine(request, monkeypatch):
+    """Modules that use it hold on whole-array operations and on fused kernels."""
+    if request.param == "native":
+        pytest.importorskip("numba")
+        for size in ("SMALL", "COLD"):
+            monkeypatch.setattr(f"lsml.acceleration.{size}", 0)

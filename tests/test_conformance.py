@@ -98,14 +98,14 @@ class Lagging(Rule):
     """Its residual is that of the iterate before."""
 
     def init(self, problem, x, k):
-        return x, tuple(problem.residual(x))
+        return x, tuple(problem.residual(x))[:2]
 
     def residual(self, problem, x, memory, k):
         return Residual(*memory)
 
     def step(self, problem, it, memory):
         now = problem.residual(it.x)
-        return it.x + now.step, tuple(now)
+        return it.x + now.step, tuple(now)[:2]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import lsml
 from lsml import exact
 
 PRECISION = 1e-10
+pytestmark = pytest.mark.usefixtures("engine")
 
 
 def media(shape, batch, seed=0):

@@ -25,6 +25,7 @@ from lsml.physics.mandel import PAIRS, rotation
 
 PRECISION = 1e-10
 ISOTROPIC = [(1.0, 0.1), (12.0, 0.4), (0.3, -0.2)]  # E, ν
+pytestmark = pytest.mark.usefixtures("engine")
 
 
 def axis_to(axis, ndim):

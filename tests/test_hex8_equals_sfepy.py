@@ -12,6 +12,7 @@ import pytest
 import lsml
 
 REFERENCE = Path(__file__).parent / "data" / "sfepy_hex8.h5"
+pytestmark = pytest.mark.usefixtures("engine")
 CASES = ["cube_contrast_10", "cube_contrast_50", "box_contrast_10"]
 
 

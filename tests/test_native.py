@@ -14,7 +14,7 @@ from lsml.testing import CASES, CHECKS
 
 pytest.importorskip("numba")
 
-from lsml.native import operators
+from lsml.native import transform
 from lsml.native.form import NativeForm
 
 DOUBLE = torch.float64
@@ -107,9 +107,9 @@ def test_threads_and_batches_make_no_difference(threads, batch):
 
 
 @pytest.mark.parametrize("shape", [(7, 6, 5), (8, 16, 4), (6, 7)])
-def test_transforms_of_torch_do_as_well(shape, monkeypatch):
+def test_transforms_of_scipy_do_as_well(shape, monkeypatch):
     """Without FFTW the same N is applied. Catches a normalization of one library."""
-    monkeypatch.setattr(operators, "find_spec", lambda name: None)
+    monkeypatch.setattr(transform, "find_spec", lambda name: None)
     p = build(shape)
     plain, native = DisplacementForm(p), NativeForm(p)
     x = 1e-3 * torch.randn(plain.start().shape, dtype=DOUBLE)
@@ -268,6 +268,18 @@ def test_large_problems_are(monkeypatch):
     monkeypatch.setattr(acceleration, "COLD", 400)
     assert lsml.solve(build((5, 6, 7))).engine == "native"
     assert lsml.solve(build((5, 6, 7), scheme="fourier")).engine == "eager"
+
+
+def test_without_numba_one_line_in_the_log(monkeypatch, caplog):
+    """Whole-array operations, and said once, not at every solve."""
+    monkeypatch.setattr(acceleration, "find_spec", lambda name: None)
+    monkeypatch.setattr(acceleration, "SMALL", 0)
+    acceleration.note_missing.cache_clear()
+    for _ in range(3):
+        assert lsml.solve(build((5, 6, 7))).engine == "eager"
+    assert [r.message for r in caplog.records if "numba" in r.message] == [
+        "numba is not installed: pip install 'lsml[fast]' for faster solves"
+    ]
 
 
 def test_compile_is_checked():

@@ -15,9 +15,31 @@ from numba import uint64 as unsigned
 
 from lsml.native.hooke import stresses
 from lsml.native.scratch import (
-    DIFFERENCE, F001X, F001Y, F001Z, F010X, F010Y, F010Z, F100X, F100Y, F100Z,
-    FAR, FAST, LOOSE, MODULI, N0, N1, N3, NEAR, P, PENDING_DIFFERENCE, PENDING_SUM,
-    SCRATCH, SUM, W, stamped,
+    DIFFERENCE,
+    F001X,
+    F001Y,
+    F001Z,
+    F010X,
+    F010Y,
+    F010Z,
+    F100X,
+    F100Y,
+    F100Z,
+    FAR,
+    FAST,
+    LOOSE,
+    MODULI,
+    N0,
+    N1,
+    N3,
+    NEAR,
+    PENDING_DIFFERENCE,
+    PENDING_SUM,
+    SCRATCH,
+    SUM,
+    P,
+    W,
+    stamped,
 )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -13,21 +14,35 @@ from lsml.law import PhaseLaw
 from lsml.native.arrays import add, dot
 from lsml.native.operators import ElementOperator, GreenSolver
 from lsml.native.threads import spread
+from lsml.native.transform import Array
 from lsml.physics.discretization.multilinear import Multilinear
 from lsml.typing import PerSample, Vector
 
-PIECE = 2**16  # numbers that one thread takes at a time
+Part: TypeAlias = Callable[[int, slice], None]
+
+PIECE = 2**17  # numbers that one thread takes at a time
 
 
-def in_pieces(work: Callable[[int, slice], None], rows: int, length: int) -> None:
+def in_pieces(work: Part, rows: int, length: int) -> None:
     """Do ``work(row, part)`` for parts of each of several rows."""
     pieces = -(-length // PIECE)
+    part = partial(_part, work, length, pieces)
+    spread(part, rows * pieces, torch.get_num_threads())
 
-    def piece(k: int, _: int) -> None:
-        i, p = divmod(k, pieces)
-        work(i, slice(p * PIECE, min((p + 1) * PIECE, length)))
 
-    spread(piece, rows * pieces, torch.get_num_threads())
+def _part(work: Part, length: int, pieces: int, k: int, _: int) -> None:
+    i, p = divmod(k, pieces)
+    work(i, slice(p * PIECE, min((p + 1) * PIECE, length)))
+
+
+def _dot(x: Array, y: Array, sums: Array, i: int, part: slice) -> None:
+    sums[i, part.start // PIECE] = dot(x[i, part], y[i, part])
+
+
+def _add(
+    x: Array, factors: list[float], d: Array, out: Array, i: int, part: slice
+) -> None:
+    add(x[i, part], x.dtype.type(factors[i]), d[i, part], out[i, part])
 
 
 @dataclass(frozen=True)
@@ -82,24 +97,15 @@ class NativeForm(DisplacementForm):
             return super().pairing(force, d)
         f, g = force.numpy(), d.numpy()
         sums = np.zeros((len(f), -(-f.shape[1] // PIECE)))
-
-        def work(i: int, part: slice) -> None:
-            sums[i, part.start // PIECE] = dot(f[i, part], g[i, part])
-
-        in_pieces(work, *f.shape)
+        in_pieces(partial(_dot, f, g, sums), *f.shape)
         return torch.from_numpy(sums.sum(1)) / self.strain.grid.size
 
     def combine(self, x: Vector, scale: PerSample, d: Vector, out: Vector) -> Vector:
         """In one pass, whatever the precision of x and d."""
         if torch.is_grad_enabled():
             return super().combine(x, scale, d, out)
-        a, b, c = x.numpy(), d.numpy(), out.numpy()
-        factors = scale.tolist()
-
-        def work(i: int, part: slice) -> None:
-            add(a[i, part], a.dtype.type(factors[i]), b[i, part], c[i, part])
-
-        in_pieces(work, *a.shape)
+        arrays = x.numpy(), scale.tolist(), d.numpy(), out.numpy()
+        in_pieces(partial(_add, *arrays), *x.shape)
         return out
 
     def _recorded(self, x: Tensor) -> bool:
@@ -112,10 +118,10 @@ class NativeForm(DisplacementForm):
             return torch.empty_like(like)
         return out
 
-    def _rows(self, *vectors: Tensor) -> list[Tensor]:
+    def _rows(self, x: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
         """The displacement in each row."""
         size = self.potentials * self.strain.grid.size
-        return [v[:, :size] for v in vectors]
+        return x[:, :size], out[:, :size]
 
     def _end(self, out: Tensor, mean: Tensor) -> None:
         """Write the free mean at the end of each row, if there is one."""

@@ -1,8 +1,7 @@
 """Arrays in, arrays out: the two operators of a Krylov iteration on a batch."""
 
 from dataclasses import dataclass
-from functools import cached_property
-from importlib.util import find_spec
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from lsml.green import GreenOperator
 from lsml.law import PhaseLaw
 from lsml.native.element import slab
 from lsml.native.threads import spread
-from lsml.native.transform import Array, FftwSolver, Solver, TorchSolver
+from lsml.native.transform import Array, Solver, solvers
 from lsml.physics.discretization.multilinear import GAUSS, Multilinear
 from lsml.physics.moduli import CUBIC, Stiffness, upper
 
@@ -37,27 +36,29 @@ class ElementOperator:
         then no mean flux is taken.
         """
         b, slabs = len(u), self._slabs
-        offset = self._offset(b, mean)
         total = np.zeros((b, slabs, 6))
-        cases = b // len(self._labels)
-        rows, forces = u.numpy(), out.numpy()
-        tables = np.broadcast_to(self._table, (b // cases, *self._table.shape[1:]))
-
-        def work(piece: int, colour: int) -> None:
-            i, s = divmod(piece, (slabs + 1 - colour) // 2)
-            s, n = 2 * s + colour, self._shape[0]
-            bounds = s * n // slabs, (s + 1) * n // slabs
-            at = self._labels[i // cases], tables[i // cases], offset[i]
-            self._clear(forces[i], colour, *bounds)
-            slab(rows[i], *at, forces[i], total[i, s], *self._geometry, *bounds)
-
+        arrays = u.numpy(), self._offset(b, mean), out.numpy(), total
         for colour in range(min(2, slabs)):
             pieces = b * ((slabs + 1 - colour) // 2)
-            spread(lambda p, _, c=colour: work(p, c), pieces, torch.get_num_threads())
+            work = partial(self._slab, arrays, colour)
+            spread(work, pieces, torch.get_num_threads())
         means = total.sum(1)[:, PLACES[self.scheme.grid.ndim]] / self.scheme.grid.size
         shear = torch.ones(means.shape[1], dtype=torch.float64)
         shear[self.scheme.grid.ndim :] = 2**0.5
         return (torch.from_numpy(means) * shear).to(u.dtype)
+
+    def _slab(self, arrays: tuple[Array, ...], colour: int, piece: int, _: int) -> None:
+        """Every other slab of every sample, counted on."""
+        u, offset, forces, total = arrays
+        slabs, n = self._slabs, self._shape[0]
+        i, s = divmod(piece, (slabs + 1 - colour) // 2)
+        s = 2 * s + colour
+        image = i // (len(u) // len(self._labels))
+        table = self._table[image if len(self._table) > 1 else 0]
+        bounds = s * n // slabs, (s + 1) * n // slabs
+        self._clear(forces[i], colour, *bounds)
+        at = u[i], self._labels[image], table, offset[i]
+        slab(*at, forces[i], total[i, s], *self._geometry, *bounds)
 
     def _clear(self, forces: Array, colour: int, x0: int, x1: int) -> None:
         """Zero the layers that no slab of the other colour has written to."""
@@ -146,14 +147,15 @@ class GreenSolver:
         strides = [v.stride(0) * v.itemsize for v in (drive, out) if b > 1]
         aligned = all(n % ALIGNED == 0 for n in (layer, *strides))
         solvers = self._solvers(min(b, torch.get_num_threads()), aligned)
-        source, target = drive.numpy(), out.numpy()
-        cases = b // len(self._inverse)
+        arrays = drive.numpy(), out.numpy()
+        spread(partial(self._sample, arrays, solvers), b, len(solvers))
 
-        def work(i: int, thread: int) -> None:
-            field, answer = source[i].reshape(shape), target[i].reshape(shape)
-            solvers[thread](field, self._inverse[i // cases], answer)
-
-        spread(work, b, len(solvers))
+    def _sample(
+        self, arrays: tuple[Array, Array], solvers: list[Solver], i: int, thread: int
+    ) -> None:
+        source, target = (a[i].reshape(self._field) for a in arrays)
+        image = i // (len(arrays[0]) // len(self._inverse))
+        solvers[thread](source, self._inverse[image], target)
 
     @cached_property
     def _inverse(self) -> Array:
@@ -178,7 +180,9 @@ class GreenSolver:
         key = count, aligned
         if key not in self._made:
             self._made.clear()
-            self._made[key] = solvers(self._like, count, aligned)
+            self._made[key] = solvers(
+                self._like, count, torch.get_num_threads(), aligned
+            )
         return self._made[key]
 
     @cached_property
@@ -186,11 +190,3 @@ class GreenSolver:
         """Shape and precision of a field; no memory is taken."""
         zero = self._inverse.dtype.type(0)
         return np.broadcast_to(zero, self._field)
-
-
-def solvers(like: Array, count: int, aligned: bool) -> list[Solver]:
-    """For so many samples at a time: FFTW's if it is installed, else one by torch."""
-    if find_spec("pyfftw") is None:
-        return [TorchSolver()]
-    threads = torch.get_num_threads() if count == 1 else 1
-    return [FftwSolver(like, threads, aligned) for _ in range(count)]

@@ -18,7 +18,6 @@ FAST = {"contract", "reassoc", "nsz", "arcp"}
 LOOSE = FAST | {"nnan", "ninf"}  # so that products with a constant zero disappear
 
 
-
 @lru_cache(maxsize=1)
 def stamp() -> str:
     """Digest of the sources that kernels are compiled from."""

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
+from typing import TypeAlias
+
+Work: TypeAlias = Callable[[int, int], None]
 
 
 @lru_cache(maxsize=1)
@@ -15,21 +18,19 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="lsml")
 
 
-def spread(work: Callable[[int, int], None], pieces: int, threads: int) -> None:
+def spread(work: Work, pieces: int, threads: int) -> None:
     """Do ``work(piece, thread)`` for every piece; it must release the GIL itself."""
-    threads = min(threads, pieces)
+    threads = max(1, min(threads, pieces))
+    others = range(1, threads)
+    jobs = [_pool(threads - 1).submit(_share, work, pieces, threads, t) for t in others]
+    _share(work, pieces, threads, 0)
+    for job in jobs:
+        job.result()
 
-    def share(thread: int) -> None:
-        for piece in range(thread, pieces, threads):
-            work(piece, thread)
 
-    if threads <= 1:
-        share(0)
-        return
-    others = [_pool(threads - 1).submit(share, t) for t in range(1, threads)]
-    share(0)
-    for each in others:
-        each.result()
+def _share(work: Work, pieces: int, threads: int, thread: int) -> None:
+    for piece in range(thread, pieces, threads):
+        work(piece, thread)
 
 
 def blocks(length: int, count: int) -> list[slice]:

@@ -1,17 +1,19 @@
 """N by Fourier transforms: three passes over the spectrum of one field.
 
-Transforms in planes of constant x; then along x, multiplication and back along x, while
-the numbers are in the cache; then back in planes. FFTW does it where it is installed.
-It plans by its rules of thumb, which costs nothing; what they miss, powers of two
-between rows and planes, is padded away.
+Transforms in planes of constant x; then along x, multiplication and back along x,
+while the numbers are in the cache; then back in planes. FFTW does it where it is
+installed and has vector code for every length; pocketfft is faster for others, such as
+31. FFTW plans by its rules of thumb, which costs nothing; what they miss, powers of two
+between planes, is padded away.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from importlib.util import find_spec
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
+import scipy.fft
 from numpy.typing import NDArray
 
 from lsml.native.arrays import multiply
@@ -20,8 +22,9 @@ from lsml.native.threads import blocks, spread
 Array = NDArray[Any]
 
 LINE = 64  # bytes; rows start on cache lines
+PRIMES = (2, 3, 5, 7)
 PAGE = 4096  # bytes; planes a multiple of it apart fall into the same lines
-CACHED = 2**18  # bytes of a spectrum worked on at a time
+CACHED = 2**19  # bytes of a spectrum worked on at a time
 COMPLEX = {np.dtype("float32"): np.complex64, np.dtype("float64"): np.complex128}
 
 
@@ -35,21 +38,24 @@ class Solver(Protocol):
 
 
 @dataclass(frozen=True)
-class TorchSolver:
-    """By torch.fft: MKL on most machines."""
+class PocketSolver:
+    """By pocketfft, which SciPy brings along, on ``threads`` threads of its own."""
+
+    threads: int
 
     def __call__(self, source: Array, inverse: Array, target: Array) -> None:
         """Forward, multiply, back."""
-        field, out = torch.from_numpy(source), torch.from_numpy(target)
-        hat = torch.fft.rfftn(field, dim=(1, 2, 3))
-        parts = blocks(hat.shape[1], torch.get_num_threads())
-        array, one = hat.numpy(), inverse.dtype.type(1)
+        axes = (1, 2, 3)
+        hat = scipy.fft.rfftn(source, axes=axes, workers=self.threads)
+        parts = blocks(hat.shape[1], self.threads)
+        spread(partial(_multiply, hat, inverse, parts), len(parts), self.threads)
+        target[...] = scipy.fft.irfftn(
+            hat, s=source.shape[1:], axes=axes, workers=self.threads, overwrite_x=True
+        )
 
-        def work(k: int, _: int) -> None:
-            multiply(array[:, parts[k]], inverse[:, parts[k]], one)
 
-        spread(work, len(parts), len(parts))
-        torch.fft.irfftn(hat, s=field.shape[1:], dim=(1, 2, 3), out=out)
+def _multiply(hat: Array, inverse: Array, parts: list[slice], k: int, _: int) -> None:
+    multiply(hat[:, parts[k]], inverse[:, parts[k]], inverse.dtype.type(1))
 
 
 @dataclass(frozen=True)
@@ -62,29 +68,38 @@ class FftwSolver:
 
     def __call__(self, source: Array, inverse: Array, target: Array) -> None:
         """Planes, columns, planes."""
-        m, nx, ny, _ = self.like.shape
-        layers = blocks(nx, self.threads)
-        step = max(1, CACHED // self.hat[:, :, :1].nbytes)
-        columns = blocks(ny, max(self.threads, -(-ny // step)))
-        scale = inverse.dtype.type(1 / self.like[0].size)
+        planes = len(self.like) * len(self._layers)
+        spread(partial(self._there, source), planes, self.threads)
+        spread(partial(self._through, inverse), len(self._columns), self.threads)
+        spread(partial(self._back, target), planes, self.threads)
 
-        def there(k: int, thread: int) -> None:
-            at = k % m, layers[k // m]
-            self._execute("planes", thread, source[at], self.hat[at])
+    def _there(self, source: Array, k: int, thread: int) -> None:
+        at = self._block(k)
+        self._execute("planes", thread, source[at], self.hat[at])
 
-        def through(k: int, thread: int) -> None:
-            part = self.hat[:, :, columns[k]]
-            self._execute("columns", thread, part, part)
-            multiply(part, inverse[:, :, columns[k]], scale)
-            self._execute("columns back", thread, part, part)
+    def _through(self, inverse: Array, k: int, thread: int) -> None:
+        columns = self._columns[k]
+        part, scale = self.hat[:, :, columns], inverse.dtype.type(1 / self.like[0].size)
+        self._execute("columns", thread, part, part)
+        multiply(part, inverse[:, :, columns], scale)
+        self._execute("columns back", thread, part, part)
 
-        def back(k: int, thread: int) -> None:
-            at = k % m, layers[k // m]
-            self._execute("planes back", thread, self.hat[at], target[at])
+    def _back(self, target: Array, k: int, thread: int) -> None:
+        at = self._block(k)
+        self._execute("planes back", thread, self.hat[at], target[at])
 
-        spread(there, m * len(layers), self.threads)
-        spread(through, len(columns), self.threads)
-        spread(back, m * len(layers), self.threads)
+    def _block(self, k: int) -> tuple[int, slice]:
+        m = len(self.like)
+        return k % m, self._layers[k // m]
+
+    @cached_property
+    def _layers(self) -> list[slice]:
+        return blocks(self.like.shape[1], self.threads)
+
+    @cached_property
+    def _columns(self) -> list[slice]:
+        ny, step = self.like.shape[2], max(1, CACHED // self.hat[:, :, :1].nbytes)
+        return blocks(ny, max(self.threads, -(-ny // step)))
 
     @cached_property
     def hat(self) -> Array:
@@ -120,3 +135,20 @@ class FftwSolver:
         direction = "FFTW_BACKWARD" if kind.endswith("back") else "FFTW_FORWARD"
         axes = (1, 2) if planes else (1,)
         return pyfftw.FFTW(source, target, axes, direction, flags, 1)
+
+
+def solvers(like: Array, count: int, threads: int, aligned: bool) -> list[Solver]:
+    """One for all threads, or one for each of several samples at a time."""
+    each = threads if count == 1 else 1
+    fast = all(small_primes(n) for n in like.shape[1:])
+    if not fast or find_spec("pyfftw") is None:
+        return [PocketSolver(each) for _ in range(count)]
+    return [FftwSolver(like, each, aligned) for _ in range(count)]
+
+
+def small_primes(n: int) -> bool:
+    """Whether n is a product of primes that FFTW has vector code for."""
+    for p in PRIMES:
+        while n % p == 0:
+            n //= p
+    return n == 1

@@ -1,15 +1,18 @@
 """Kernels compiled, or read from the cache of an earlier process, before the clock."""
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from lsml.native.arrays import add, dot, multiply
+from lsml.law import PhaseLaw
 from lsml.native.element import slab
+from lsml.native.form import NativeForm
 from lsml.native.scratch import stamp
-from lsml.native.transform import COMPLEX
+from lsml.physics.elasticity import elasticity
+from lsml.physics.loads import load
+from lsml.physics.moduli import isotropic
 
 
 def compiled_before() -> bool:
@@ -22,14 +25,16 @@ def compiled_before() -> bool:
 
 @lru_cache(maxsize=16)
 def warm_up(labels: torch.dtype, real: torch.dtype) -> None:
-    """Run every kernel once on a cell of one voxel."""
-    phase = torch.zeros(1, dtype=labels).numpy()
-    vector = torch.ones(3, dtype=real).numpy()
-    kind = vector.dtype.type
-    one, table, nothing = kind(1), np.ones((1, 3), kind), np.zeros((0, 6), kind)
-    at, geometry = (phase, table, nothing), ((1, 1, 1), (one, one, one), True)
-    slab(vector, *at, vector.copy(), np.zeros(6), *geometry, np.arange(3), 0, 1)
-    dot(vector, vector)
-    add(vector, one, vector, vector)
-    hat = np.zeros((3, 1, 1, 1), COMPLEX[vector.dtype])
-    multiply(hat, np.ones((6, 1, 1, 1), kind), one)
+    """Run every kernel once, on a cell of eight voxels."""
+    cell = torch.zeros(2, 2, 2, dtype=torch.int64)
+    stretch = load(strain=[1.0, 0, 0, 0, 0, 0])
+    tiny = elasticity(cell, [isotropic(E=1.0, nu=0.3)], stretch, "hex8", dtype=real)
+    assert isinstance(tiny.law, PhaseLaw)
+    law = replace(tiny.law, labels=tiny.law.labels.to(labels))
+    form = NativeForm(replace(tiny, law=law))
+    one = torch.ones(1, dtype=torch.float64)
+    with torch.no_grad():
+        x = form.start()
+        form.norm(form.residual(x))
+        form.combine(x, one, form.hessian(x, x), x)
+        form.combine(x.double(), one, x, x.double())

@@ -51,7 +51,7 @@ def check_steps_are_pure(rule: UpdateRule[Any], case: Case) -> None:
     x, memory = rule.init(problem, problem.start(), 0)
     for k in range(2 if rule.passes is None else min(2, rule.passes)):
         residual = rule.residual(problem, x, memory, k)
-        given = [x, *residual, *memory]
+        given = [t for t in (x, *residual, *memory) if t is not None]
         before = [t.clone() for t in given]
         new = rule.step(problem, Iterate(x, residual, k), memory)
         law = "a step that may be recorded must not write into iterate or memory"

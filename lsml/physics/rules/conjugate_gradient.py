@@ -12,12 +12,13 @@ from lsml.typing import PerSample, Tags, Vector
 
 
 class Krylov(NamedTuple):
-    """Residual by recurrence, last direction, and its squared residual norm."""
+    """Residual by recurrence, last direction, squared norms now and before that."""
 
     force: Vector
     step: Vector
     d: Vector
     norm2: PerSample
+    before: PerSample
 
 
 @dataclass(frozen=True)
@@ -39,22 +40,23 @@ class ConjugateGradient(Rule):
         force = problem.force(x)
         nothing = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         step = problem.precondition(force)
-        return x, Krylov(force, step, torch.zeros_like(step), nothing)
+        norm2 = problem.pairing(force, step)
+        return x, Krylov(force, step, torch.zeros_like(step), norm2, nothing)
 
     def residual(self, problem: Problem, x: Vector, memory: Krylov, k: int) -> Residual:
         """Carried; equilibrium alone, since x stays admissible."""
-        return Residual(memory.force, memory.step)
+        return Residual(memory.force, memory.step, memory.norm2)
 
     def step(
         self, problem: Problem, it: Iterate, memory: Krylov
     ) -> tuple[Vector, Krylov]:
         """Exact line search along the conjugate direction."""
-        norm2 = problem.pairing(memory.force, memory.step)
-        beta = safe_div(norm2, memory.norm2)
+        norm2 = memory.norm2
+        beta = safe_div(norm2, memory.before)
         d = problem.combine(memory.step, beta, memory.d, memory.d)
         image = problem.hessian(it.x, d, memory.step)
         length = safe_div(norm2, problem.pairing(image, d))
         force = problem.combine(memory.force, -length, image, memory.force)
         step = problem.precondition(force, image)
         x = problem.combine(it.x, length, d, it.x)
-        return x, Krylov(force, step, d, norm2)
+        return x, Krylov(force, step, d, problem.pairing(force, step), norm2)
