@@ -1,5 +1,8 @@
 """The hand-written kernels: the same operators, the same solves, the same errors."""
 
+import multiprocessing
+import os
+import time
 from dataclasses import replace
 
 import pytest
@@ -16,6 +19,7 @@ pytest.importorskip("numba")
 
 from lsml.native import transform
 from lsml.native.form import NativeForm
+from lsml.native.threads import spread
 
 DOUBLE = torch.float64
 SHAPES = [
@@ -104,6 +108,27 @@ def test_threads_and_batches_make_no_difference(threads, batch):
         assert distance(fresh.precondition(x), plain.precondition(x)) < 1e-13
     finally:
         torch.set_num_threads(before)
+
+
+def pieces_done():
+    done = []
+
+    def work(piece, thread):
+        time.sleep(0.05)  # long enough for every thread to be started
+        done.append(piece)
+
+    spread(work, 5, 3)
+    return sorted(done)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own():
+    """Work is shared out after a fork, as data loaders make it; catches a hang."""
+    assert pieces_done() == [0, 1, 2, 3, 4]
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        there = pool.apply_async(pieces_done).get(timeout=60)
+    assert there == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("shape", [(7, 6, 5), (8, 16, 4), (6, 7)])

@@ -6,15 +6,17 @@ from any others: what follows one kernel closely must be done on these threads t
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
+from os import getpid
 from typing import TypeAlias
 
 Work: TypeAlias = Callable[[int, int], None]
 
 
 @lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """One pool a process: threads do not survive a fork."""
     return ThreadPoolExecutor(threads, thread_name_prefix="lsml")
 
 
@@ -22,8 +24,9 @@ def spread(work: Work, pieces: int, threads: int) -> None:
     """Do ``work(piece, thread)`` for every piece; it must release the GIL itself."""
     threads = max(1, min(threads, pieces))
     others = range(1, threads)
-    jobs = [_pool(threads - 1).submit(_share, work, pieces, threads, t) for t in others]
-    _share(work, pieces, threads, 0)
+    share = partial(_share, work, pieces, threads)
+    jobs = [_pool(threads - 1, getpid()).submit(share, t) for t in others]
+    share(0)
     for job in jobs:
         job.result()
 
