@@ -83,6 +83,12 @@ class Element:
         return {b: weight for b, weight in weights.items() if weight > 0}
 
     @cached_property
+    def modes(self) -> set[int]:
+        """Those that a strain is made of."""
+        every = range(len(self.shape))
+        return {b | 1 << a for b in self.monomials for a in every if not b >> a & 1}
+
+    @cached_property
     def strides(self) -> list[int]:
         """Shifts to the neighbour along each axis."""
         inner = accumulate((n + 2 for n in self.shape[:0:-1]), mul, initial=1)
@@ -163,15 +169,15 @@ def repeated(v: Tensor, samples: int) -> Tensor:
 
 
 def modes_of(element: Element, row: Float[Tensor, " v"]) -> Modes:
-    """Modes of one component of the displacement, but for translations."""
+    """Modes of one component of the displacement, those that strain it."""
     modes = {0: row}
     for axis, stride in enumerate(element.strides):
-        pairs = {alpha: (v[:-stride], v[stride:]) for alpha, v in modes.items()}
-        modes = {alpha: near + far for alpha, (near, far) in pairs.items()}
-        modes |= {alpha | 1 << axis: far - near for alpha, (near, far) in pairs.items()}
-    return {
-        alpha: times(element.scale(alpha), v) for alpha, v in modes.items() if alpha
-    }
+        shorter, modes = modes, {}
+        for alpha in sorted({alpha & (2 << axis) - 1 for alpha in element.modes}):
+            v = shorter[alpha & ~(1 << axis)]
+            near, far = v[:-stride], v[stride:]
+            modes[alpha] = far - near if alpha >> axis else near + far
+    return {alpha: times(element.scale(alpha), v) for alpha, v in modes.items()}
 
 
 def mean_strain(

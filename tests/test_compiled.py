@@ -304,7 +304,7 @@ def test_any_number_of_shapes(monkeypatch, forget, caplog):
     assert [r.levelname for r in said(caplog)] == []
 
 
-def compiled_problem(seed, contrast):
+def compiled_problem(seed, contrast, device="cpu"):
     """Problems of one shape: mixed load, eigenstrain, two load cases."""
     return lsml.elasticity(
         random_labels(COMPILED, 2, 1, seed),
@@ -313,6 +313,7 @@ def compiled_problem(seed, contrast):
         "hex8",
         spacing=SPACING,
         eigenstrain=random_load(6, seed, 2),
+        device=device,
     )
 
 
@@ -332,3 +333,20 @@ def test_compiled_once_for_all():
             assert max(gaps(compiled_problem(seed, contrast))) < 1e-12
     assert stiffness.cache_info().misses == known
     assert CompiledForm(compiled_problem(5, 2.0)).warm_up() < 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_accelerator_equals_processor():
+    """Theorem: the device changes nothing; catches planes or labels left behind."""
+    if not can_compile("cuda:0"):
+        pytest.skip("torch.compile finds no Triton on this machine")
+    here = DisplacementForm(compiled_problem(1, 10.0))
+    x = random_like(here.start(), 1)
+    there = CompiledForm(compiled_problem(1, 10.0, "cuda:0"))
+    with torch.no_grad():
+        assert distance(there.force(x.cuda()).cpu(), here.force(x)) < 1e-12
+        assert (
+            distance(there.hessian(x.cuda(), x.cuda()).cpu(), here.hessian(x, x))
+            < 1e-12
+        )
