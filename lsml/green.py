@@ -16,7 +16,7 @@ from lsml.typing import Codes, Field, PerSample, Potential
 
 Term = tuple[int, int, int, float]
 SINGULAR = 1e-20  # share of the largest |k|² under which a mode has no gradient
-CHUNK = 2**21  # frequencies inverted at a time
+CHUNK = 2**16  # frequencies inverted at a time
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,10 @@ class Law(ABC):
     def __call__(self, x: Field) -> Field:
         """Flux at the field x."""
 
+    def census(self) -> "tuple[Law, Float[Tensor, 's *n']] | None":
+        """The law on fewer voxels than it has, and how much of the cell each is."""
+        return None
+
     def select(self, samples: Codes, batch: int) -> "Law | None":
         """The law of some of ``batch`` samples; None if it cannot be taken apart."""
         return None
@@ -126,6 +130,14 @@ class PhaseLaw(Law):
             coefficients=rows_of(self.coefficients, samples, batch),
             eigenfield=None if eigen is None else rows_of(eigen, samples, batch),
         )
+
+    def census(self) -> tuple["PhaseLaw", Float[Tensor, "s p"]]:
+        """The law on one voxel of each phase, and the volume fractions."""
+        s, p = len(self.labels), self.coefficients.shape[1]
+        flat = self.labels.flatten(1)
+        phases = torch.arange(p, device=flat.device).to(flat.dtype)
+        counts = torch.stack([(flat == k).sum(1) for k in range(p)], 1)
+        return replace(self, labels=phases.expand(s, p)), counts.double() / len(flat[0])
 
     def without_eigenfield(self) -> "PhaseLaw":
         """The same phases, free of eigenfield."""

@@ -190,8 +190,14 @@ class StrainForm(Problem):
 
     def magnitude(self) -> PerSample:
         """√<σ, C⁰⁻¹ σ> of the flux at x̄, of which the residual is a part."""
-        b, c = self.background.shape
-        uniform = self.background.reshape(b, c, *[1] * self.grid.ndim)
-        flux = self.law(uniform.expand(b, c, *self.grid.shape))
         inverse = Uniform(torch.linalg.inv(self.reference.matrix))
-        return root(dot(flux, inverse(flux)) / self.grid.size)
+        law, shares = self.law.census() or (self.law, self._equal_shares())
+        places = shares.shape[1:]
+        uniform = self.background.reshape(*self.background.shape, *[1] * len(places))
+        flux = law(uniform.expand(*self.background.shape, *places))
+        work = (flux * inverse(flux)).sum(1).unflatten(0, (len(shares), -1))
+        return root((work.double() * shares[:, None]).flatten(2).sum(2).flatten())
+
+    def _equal_shares(self) -> Float[Tensor, "one *n"]:
+        shares = torch.full(self.grid.shape, 1 / self.grid.size, dtype=torch.float64)
+        return shares[None].to(self.background.device)
