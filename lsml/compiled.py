@@ -235,9 +235,6 @@ class CompiledForm(DisplacementForm):
         """None where samples go together: fewer of them would be compiled anew."""
         return super().select(samples) if self._operator.samples == 1 else None
 
-    def _recorded(self, x: Tensor) -> bool:
-        return torch.is_grad_enabled() and (x.requires_grad or self.differentiable)
-
     def _row(self, vector: Tensor) -> Tensor:
         """The displacement in each row."""
         return vector.detach()[:, : self.potentials * self.strain.grid.size]

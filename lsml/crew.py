@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lsml.numerics import keep, keep_memory
+from lsml.numerics import keep, keep_memory, memory_like
 from lsml.problem import Problem, Residual
 from lsml.rule import Iterate, UpdateRule
 from lsml.state import Status
@@ -117,7 +117,7 @@ class Crew:
             self.stop.select(rows),
             self.scale[rows],
             x,
-            _like(self.memory, rest[len(given) :]),
+            memory_like(self.memory, rest[len(given) :]),
             Residual(*rest[: len(given)]),
             self.samples[rows],
         )
@@ -131,10 +131,6 @@ def _rows(tensors: Iterable[Tensor], rows: Codes) -> list[Tensor]:
         if id(t) not in taken:
             taken[id(t)] = t[rows]
     return [taken[id(t)] for t in given]
-
-
-def _like(memory: Memory, parts: list[Tensor]) -> Memory:
-    return type(memory)(*parts) if hasattr(memory, "_fields") else tuple(parts)
 
 
 class Ledger:

@@ -120,6 +120,10 @@ class DisplacementForm(Problem):
         """
         return self.split(self.enter(field))[0]
 
+    def _recorded(self, x: Vector) -> bool:
+        """Whether a graph is recorded of what happens to x."""
+        return torch.is_grad_enabled() and (x.requires_grad or self.differentiable)
+
     def admit(self, x: Vector) -> Vector:
         """Every unknown is admissible."""
         return x

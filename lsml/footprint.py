@@ -1,4 +1,4 @@
-"""Bytes that a conjugate gradient solve takes: counted by hand, checked by tests."""
+"""Bytes that a conjugate gradient solve takes: counted by hand."""
 
 from lsml.displacement_form import DisplacementForm
 from lsml.law import PhaseLaw

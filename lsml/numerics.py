@@ -58,7 +58,12 @@ def keep_memory(active: Mask, new: Memory, old: Memory) -> Memory:
     if type(new) is not type(old):  # a schedule has moved on to another rule
         return new
     kept = [keep(active, a, b) for a, b in zip(new, old, strict=True)]
-    return type(new)(*kept) if hasattr(new, "_fields") else tuple(kept)
+    return memory_like(new, kept)
+
+
+def memory_like(memory: Memory, parts: list[Tensor]) -> Memory:
+    """Other tensors in the same (named) tuple."""
+    return type(memory)(*parts) if hasattr(memory, "_fields") else tuple(parts)
 
 
 def linear(x: Tensor, apply: Linear, transpose: Linear) -> Tensor:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsml.crew import blend
-from lsml.numerics import keep
+from lsml.numerics import keep, memory_like
 from lsml.problem import Problem, Residual
 from lsml.rule import Iterate, UpdateRule
 from lsml.typing import Mean, Memory, Tags, Vector
@@ -69,7 +69,5 @@ class Safeguarded:
 
 def copies(it: Iterate, memory: Memory) -> tuple[Iterate, Memory]:
     """What a step may overwrite, so that the originals outlive it."""
-    copied = tuple(t.clone() for t in memory)
-    if hasattr(memory, "_fields"):
-        copied = type(memory)(*copied)
+    copied = memory_like(memory, [t.clone() for t in memory])
     return it._replace(x=it.x.clone()), copied

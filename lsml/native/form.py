@@ -108,9 +108,6 @@ class NativeForm(DisplacementForm):
         in_pieces(partial(_add, *arrays), *x.shape)
         return out
 
-    def _recorded(self, x: Tensor) -> bool:
-        return torch.is_grad_enabled() and (x.requires_grad or self.differentiable)
-
     @staticmethod
     def _room(like: Tensor, out: Tensor | None) -> Tensor:
         """Where to write to."""
