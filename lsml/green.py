@@ -226,20 +226,15 @@ def inverse_stiffness(
     """
     shape = discretization.grid.shape
     half = (*shape[:-1], shape[-1] // 2 + 1)
-    entries = len(matrix) * len(triangle(discretization.differential.potentials))
+    m = discretization.differential.potentials
+    entries = len(matrix) * len(triangle(m))
     bytes_needed = prod(half) * entries * dtype.itemsize
     cells = " × ".join(str(n) for n in shape)
     demand(bytes_needed, matrix.device, f"the Green operator of {cells} voxels")
     step = max(1, CHUNK * half[0] // prod(half))
     blocks = [slice(i, min(i + step, half[0])) for i in range(0, half[0], step)]
-    m = discretization.differential.potentials
-    stiff = [discretization.stiffness(matrix, rows) for rows in blocks[:1]]
-    largest = torch.zeros(len(matrix), dtype=torch.float64, device=matrix.device)
-    for k, rows in enumerate(blocks):
-        stiff = stiff if k == 0 else [discretization.stiffness(matrix, rows)]
-        largest = torch.maximum(largest, trace(stiff[0], m).flatten(1).amax(1))
-    if len(blocks) == 1:
-        return invert(stiff[0], m, largest).to(dtype)
+    traces = (trace(discretization.stiffness(matrix, rows), m) for rows in blocks)
+    largest = torch.stack([t.flatten(1).amax(1) for t in traces]).amax(0)
     inverse = torch.empty(
         len(matrix), len(triangle(m)), *half, dtype=dtype, device=matrix.device
     )
