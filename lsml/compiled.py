@@ -183,7 +183,7 @@ class PieceOperator:
     def _element(self) -> Element:
         grid, nodes = self.scheme.grid, self.scheme.nodes
         moment = sum((node - 0.5) ** 2 for node in nodes) / len(nodes)
-        parts = self.scheme.differential, self.law.entries
+        parts = self.scheme.differential, self.law.entries, self.scheme.averaged
         return Element(grid.shape, grid.spacing, moment, *parts)
 
 

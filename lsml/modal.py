@@ -47,6 +47,7 @@ class Element:
         one axis and for an edge of 1.
     differential : which partial derivatives make the strain.
     entries : which moduli make the stress.
+    averaged : components of the strain whose sum is averaged over the element.
     """
 
     shape: tuple[int, ...]
@@ -54,6 +55,7 @@ class Element:
     moment: float
     differential: Differential
     entries: tuple[Entry, ...]
+    averaged: tuple[int, ...] = ()
 
     @cached_property
     def units(self) -> dict[int, float]:
@@ -137,7 +139,10 @@ def modal_force(
     if offset is not None:
         for c, mean in enumerate(mean_strain(element, offset, phase, image.shape[1])):
             add(strains[0], c, mean)
-    stresses = {beta: stress(element, e, moduli) for beta, e in strains.items()}
+    stresses = {
+        beta: varying_stress(element, e, moduli) if beta else stress(element, e, moduli)
+        for beta, e in strains.items()
+    }
     shape = (b, len(planes) - 2, *element.shape[1:])
     forces = [nodal(element, stresses, m, shape) for m in range(u.shape[1])]
     total = None if offset is None else plane_sums(element, stresses[0], shape)
@@ -211,6 +216,25 @@ def stress(element: Element, strain: Rows, moduli: dict[Modulus, Tensor]) -> Row
         if i in strain and j in strain:
             add(rows, i, moduli[modulus] * strain[j])
     return rows
+
+
+def varying_stress(
+    element: Element, strain: Rows, moduli: dict[Modulus, Tensor]
+) -> Rows:
+    """The same where strains vary inside the element: less what is averaged there."""
+    if not element.averaged:
+        return stress(element, strain, moduli)
+    deviatoric = deviator(element.averaged, strain)
+    return deviator(element.averaged, stress(element, deviatoric, moduli))
+
+
+def deviator(normal: tuple[int, ...], rows: Rows) -> Rows:
+    """Less the mean of the normal components, of which some may be zero."""
+    present = [rows[c] for c in normal if c in rows]
+    if not present:
+        return rows
+    mean = sum(present[1:], present[0]) / len(normal)
+    return rows | {c: rows[c] - mean if c in rows else -mean for c in normal}
 
 
 def nodal(

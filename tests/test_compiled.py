@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 from cells import (
+    ELEMENTS,
     SPACING,
     components,
     distance,
@@ -22,7 +23,6 @@ from lsml.displacement_form import DisplacementForm
 from lsml.modal import modal_force, planes_around
 from lsml.unroll import unroll
 
-SCHEMES = ["rotated", "hex8"]
 SHAPES = [(5, 3, 3), (4, 1, 6), (1, 2, 3), (2, 2, 2), (5, 8), (1, 2)]
 COMPILED = (4, 3, 5)
 
@@ -85,7 +85,7 @@ def _plain(monkeypatch, forget):
 
 @pytest.mark.parametrize("name", ["isotropic", "pores", "cubic", "anisotropic"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", ELEMENTS)
 def test_modes_equal_stencils(scheme, shape, name, plain):
     """Theorem: in the modes the quadrature is exact, so both are Bᵀ C B / q.
 

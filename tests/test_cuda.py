@@ -10,7 +10,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize("discretization", ["fourier", "rotated", "hex8"])
+@pytest.mark.parametrize("discretization", ["fourier", "rotated", "hex8", "hex8-bbar"])
 @pytest.mark.parametrize("rule", ["cg", "moulinec", "steepest_descent"])
 def test_cuda_equals_cpu(rule, discretization):
     """Theorem: the device changes nothing; catches a tensor left on the CPU."""

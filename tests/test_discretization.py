@@ -5,7 +5,15 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from cells import SCHEMES, SPACING, components, distance, generator, random_stiffness
+from cells import (
+    ELEMENTS,
+    SCHEMES,
+    SPACING,
+    components,
+    distance,
+    generator,
+    random_stiffness,
+)
 
 import lsml
 from lsml.displacement_form import DisplacementForm
@@ -76,6 +84,17 @@ def full(packed, m):
     return torch.stack([torch.stack(row) for row in rows])
 
 
+def averaged(d, strain):
+    """Strains of all points (q·c), the trace replaced by its mean if the scheme does."""
+    if "BBar" not in type(d).__name__:
+        return strain
+    points = strain.unflatten(0, (d.points, -1)).clone()
+    normal = points[:, : d.grid.ndim]
+    trace = normal.sum(1, keepdim=True)
+    normal += (trace.mean(0) - trace) / d.grid.ndim
+    return points.flatten()
+
+
 @pytest.mark.parametrize("shape", SMALL)
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_symbol_is_that_of_the_stencil(scheme, shape):
@@ -98,7 +117,7 @@ def test_symbol_is_that_of_the_stencil(scheme, shape):
         expected = torch.cat(
             [torch.einsum("cmi,i,m->c", s + 0j, k[:, *index], v + 0j) for k in symbols]
         )
-        expected = expected.reshape(-1, *[1] * len(shape)) * wave
+        expected = averaged(d, expected).reshape(-1, *[1] * len(shape)) * wave
         assert float((strain - expected).abs().max()) < 1e-13
         flux = [Uniform(c)(part[None]) for part in (strain.real, strain.imag)]
         force = torch.complex(*(d.transpose(f)[0] for f in flux)) / d.points
@@ -149,6 +168,7 @@ def seen(scheme, shape):
         "fourier": ~(nyquist | (modes == 0)).all(0),
         "rotated": ~(mean | (nyquist.sum(0) >= 2)),
         "hex8": ~mean,
+        "hex8-bbar": ~mean,
     }[scheme].sum()
 
 
@@ -164,13 +184,15 @@ def seen(scheme, shape):
         ("rotated", (4, 6, 8), 1 + 1 + 3 + 5 + 7),
         ("rotated", (4, 6), 2),
         ("hex8", (4, 6, 8), 1),
+        ("hex8-bbar", (4, 6, 8), 1),
+        ("hex8-bbar", (4, 6), 1),
     ],
 )
 def test_modes_left_out(scheme, shape, unseen):
     """Statement: N is zero on the modes without a gradient and on no other.
 
     `fourier`: zero or Nyquist on every axis. `rotated`: the mean, and Nyquist along
-    two axes or more. `hex8`: the mean. Catches a threshold that takes soft modes for
+    two axes or more. `hex8`, also averaged: the mean. Catches a threshold that takes soft modes for
     empty ones, or lets rounding through.
     """
     d = make(scheme, shape)
@@ -225,7 +247,7 @@ def errors(scheme, shape):
     grid = Grid(shape, tuple(2 * np.pi / n for n in shape))
     d = discretization(scheme, grid, symmetric_gradient(ndim))
     one = [0.0] if scheme == "fourier" else [0.5]
-    nodes = 0.5 + GAUSS if scheme == "hex8" else one
+    nodes = one if scheme in ("fourier", "rotated") else 0.5 + GAUSS
     u = torch.from_numpy(smooth(shape, [0.0] * ndim)[0])
     centre = strain_of(smooth(shape, one * ndim)[1])
     voxel = d.gradient(u[None]).unflatten(1, (d.points, -1)).mean(1)[0]
@@ -237,7 +259,7 @@ def errors(scheme, shape):
     return distance(voxel, centre), distance(answer, zero_mean)
 
 
-@pytest.mark.parametrize("scheme", ["rotated", "hex8"])
+@pytest.mark.parametrize("scheme", ELEMENTS)
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_second_order(scheme, ndim):
     """Theorem: strains at the centres and displacements converge as h².
@@ -307,12 +329,30 @@ def test_affine_plus_periodic(scheme, shape):
 def element_stiffness(c, h):
     """∫ Bᵀ C B over a trilinear (bilinear) voxel by 2 × 2 (× 2) Gauss points; and
     ∫ Bᵀ C, the forces that hold a mean strain. Corners in binary order."""
+    weighted = [np.prod(h) / 2 ** len(h) * b.T @ c for b in gradients(len(c), h)]
+    k = sum(w @ b for w, b in zip(weighted, gradients(len(c), h), strict=True))
+    return k, sum(weighted)
+
+
+def bbar_stiffness(c, h):
+    """The same for B̄ = B_deviatoric + mean of B_volumetric (Hughes 1980)."""
     ndim = len(h)
+    one = np.zeros(len(c))
+    one[:ndim] = 1.0
+    volumetric = np.outer(one, one) / ndim
+    points = gradients(len(c), h)
+    mean = volumetric @ np.mean(points, axis=0)
+    bars = [b - volumetric @ b + mean for b in points]
+    weight = np.prod(h) / 2**ndim
+    return weight * sum(b.T @ c @ b for b in bars), weight * sum(b.T @ c for b in bars)
+
+
+def gradients(components, h):
+    """Matrices B from corner displacements to strain, one per Gauss point."""
+    ndim, matrices = len(h), []
     corners = list(itertools.product((0, 1), repeat=ndim))
-    k = np.zeros((ndim * len(corners),) * 2)
-    held = np.zeros((ndim * len(corners), len(c)))
     for point in itertools.product(0.5 + GAUSS, repeat=ndim):
-        b = np.zeros((len(c), ndim * len(corners)))
+        b = np.zeros((components, ndim * len(corners)))
         for n, corner in enumerate(corners):
             slope = []
             for i in range(ndim):
@@ -327,21 +367,28 @@ def element_stiffness(c, h):
                 else:
                     b[row, ndim * n + i] += slope[j] / 2**0.5
                     b[row, ndim * n + j] += slope[i] / 2**0.5
-        weight = np.prod(h) / 2**ndim
-        k += weight * b.T @ c @ b
-        held += weight * b.T @ c
-    return k, held
+        matrices.append(b)
+    return matrices
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"), [("hex8", (7, 6, 5)), ("quad4", (7, 6)), ("hex8", (2, 5, 1))]
+    ("name", "shape"),
+    [
+        ("hex8", (7, 6, 5)),
+        ("quad4", (7, 6)),
+        ("hex8", (2, 5, 1)),
+        ("hex8-bbar", (7, 6, 5)),
+        ("hex8-bbar", (7, 6)),
+    ],
 )
 @pytest.mark.parametrize("anisotropic", [False, True])
 def test_force_is_that_of_assembled_elements(name, shape, anisotropic):
     """Theorem: the nodal forces of `hex8` (`quad4` in plane strain) are those of
-    element stiffnesses with full Gauss integration, assembled voxel by voxel.
+    element stiffnesses with full Gauss integration, assembled voxel by voxel; those of
+    `hex8-bbar`, of element stiffnesses by Hughes's B̄.
 
-    Catches reduced integration, a wrong weight per point, and mixed-up axes.
+    Catches reduced integration, a wrong weight per point, mixed-up axes, and a
+    dilatation averaged with the wrong share.
     """
     ndim, c = len(shape), components(shape)
     h = SPACING[:ndim]
@@ -354,7 +401,8 @@ def test_force_is_that_of_assembled_elements(name, shape, anisotropic):
     u = np.random.default_rng(5).normal(size=(ndim, *shape))
     force = DisplacementForm(problem).force(torch.from_numpy(u).reshape(1, -1))
     plane = [p.plane_strain() if ndim == 2 else p for p in phases]
-    elements = [element_stiffness(p.matrix().numpy(), h) for p in plane]
+    element = element_stiffness if name != "hex8-bbar" else bbar_stiffness
+    elements = [element(p.matrix().numpy(), h) for p in plane]
     expected = np.zeros_like(u)
     for voxel in itertools.product(*map(range, shape)):
         nodes = [

@@ -19,7 +19,7 @@ from lsml.testing.problems import CASES, isotropic_matrix
 from lsml.testing.trace import trace
 from lsml.unroll import unroll
 
-SCHEMES = ("fourier", "rotated", "hex8")
+SCHEMES = ("fourier", "rotated", "hex8", "hex8-bbar")
 FORMS = ("strain", "displacement")
 SOFT_STIFF = [lsml.isotropic(E=1.0, nu=0.3), lsml.isotropic(E=8.0, nu=0.2)]
 

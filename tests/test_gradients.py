@@ -7,7 +7,7 @@ import lsml
 from lsml.physics.moduli import upper
 
 GRADIENTS = {"unrolled": lsml.Unrolled(), "implicit": lsml.Implicit()}
-SCHEMES = ("fourier", "rotated", "hex8")
+SCHEMES = ("fourier", "rotated", "hex8", "hex8-bbar")
 SHAPES = {2: (3, 4), 3: (3, 2, 4)}
 SIX_DIGITS = 1e-6
 STEP = 1e-4  # central differences leave STEP² = 1e-8 of truncation

@@ -176,7 +176,10 @@ def test_moduli(make, parts):
             ("x0", "(1, 6, 5, 4, 2)", "(1, 6, 5, 4, 3)"),
         ),
         ({"x0": torch.zeros(6, 5, 4, 3)}, ("x0", "(6, 5, 4, 3)", "(1, 6, 5, 4, 3)")),
-        ({"discretization": "hex9"}, ("'hex9'", "fourier, hex8, quad4, rotated")),
+        (
+            {"discretization": "hex9"},
+            ("'hex9'", "fourier, hex8, hex8-bbar, quad4, rotated"),
+        ),
         ({"spacing": (1.0, 0.0, 1.0)}, ("spacing", "0.0", "positive")),
         ({"spacing": (1.0, INF, 1.0)}, ("spacing", "inf", "finite")),
         ({"spacing": (1.0,) * 4}, ("spacing", "one entry", "3 axes")),

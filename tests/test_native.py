@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from cells import ELEMENTS, SCHEMES
 
 import lsml
 from lsml import acceleration
@@ -68,7 +69,7 @@ def distance(a, b):
 @pytest.mark.parametrize("controlled", ["strain", "mixed"])
 @pytest.mark.parametrize("kind", PHASES)
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("scheme", ["hex8", "rotated"])
+@pytest.mark.parametrize("scheme", ELEMENTS)
 def test_operators_are_those_of_the_displacement_form(scheme, shape, kind, controlled):
     """Theorem: force, hessian, precondition, pairing and mean flux agree to rounding.
 
@@ -169,7 +170,7 @@ def test_nan_does_not_get_lost():
     assert bool(force[1].isnan().any())
 
 
-@pytest.mark.parametrize("scheme", ["hex8", "rotated"])
+@pytest.mark.parametrize("scheme", ELEMENTS)
 @pytest.mark.parametrize("rule", ["cg", "moulinec", "steepest_descent"])
 def test_a_fast_solve_is_the_same_solve(rule, scheme):
     """Theorem: with and without compiled kernels, the same iterates to 1e-12."""
@@ -260,7 +261,7 @@ FORMS = {"native": NativeForm, "refined": refined}
 
 
 @pytest.mark.parametrize("compile", [True, False])
-@pytest.mark.parametrize("scheme", ["hex8", "rotated", "fourier"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_float32_reaches_what_it_is_asked_for(scheme, compile):
     """Theorem: float32 with refinement is float64 to the tolerance, 1e-10 included.
 

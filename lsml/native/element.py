@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numba import uint64 as unsigned
 
-from lsml.native.hooke import stresses
+from lsml.native.hooke import uniform_stresses, varying_stresses
 from lsml.native.scratch import (
     DIFFERENCE,
     F001X,
@@ -197,7 +197,21 @@ def _close_columns(out, row, step, size, components, s, w, last):
 @njit(fastmath=FAST, nogil=True, cache=True)
 @stamped
 @no_type_check
-def slab(u, labels, table, offset, out, mean, shape, spacing, full, components, x0, x1):
+def slab(
+    u,
+    labels,
+    table,
+    varying,
+    offset,
+    out,
+    mean,
+    shape,
+    spacing,
+    full,
+    components,
+    x0,
+    x1,
+):
     """Add Bᵀ C (B u + ē) of the elements x0 ≤ i < x1 to the forces ``out``.
 
     Parameters
@@ -205,6 +219,7 @@ def slab(u, labels, table, offset, out, mean, shape, spacing, full, components, 
     u, out : displacement and force, (len(components) · nx · ny · nz) in a row.
     labels : phase of each voxel, in a row.
     table : moduli of each phase, (p, 3): C11, C12, C44, or (p, 21), engineering shear.
+    varying : the same for strains that vary inside a voxel, (0, ·) if they are alike.
     offset : stress of the mean strain in each phase, (p, 6), or none, (0, 6).
     mean : (6) sum of the stress over the voxels, added to if there is an offset.
     full : 2 × 2 × 2 Gauss points, or the midpoint alone.
@@ -219,6 +234,7 @@ def slab(u, labels, table, offset, out, mean, shape, spacing, full, components, 
     wx, wy, wz = hx * hx * twelfth, hy * hy * twelfth, spacing[2] ** 2 * twelfth
     s = np.zeros(SCRATCH, u.dtype)
     general, loaded = table.shape[1] > 3, offset.shape[0] > 0
+    unlike = varying.shape[0] > 0
     for i in range(unsigned(x0), unsigned(x1)):
         step = ny * nz if i + N1 < nx else N0 - i * ny * nz
         for t in range((nz + W - N1) // W):
@@ -236,7 +252,11 @@ def slab(u, labels, table, offset, out, mean, shape, spacing, full, components, 
                     a, at = unsigned(components[c]) * P, c * size + there
                     sums, differences = SUM + a, DIFFERENCE + a
                     _modes(u, at, at + step, s, sums, differences, a, w, last, f)
-                stresses(s, full, general, w, half, inverse, wx, wy, wz)
+                uniform_stresses(s, general, w, half, inverse)
+                if unlike:
+                    _look_up(s, labels, varying, here, w)
+                if full:
+                    varying_stresses(s, general, w, half, inverse, wx, wy, wz)
                 if loaded:
                     _mean_part(s, labels, offset, mean, here, w)
                 for c in range(unsigned(components.size)):

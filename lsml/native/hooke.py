@@ -177,15 +177,21 @@ _general_uniform, _general_linear, _general_bilinear = _forces(_general)
 
 @njit(fastmath=FAST, inline="always")
 @no_type_check
-def stresses(s, full, general, w, half, inverse, wx, wy, wz):
-    """Modal forces from modes."""
+def uniform_stresses(s, general, w, half, inverse):
+    """Modal forces of the uniform strains."""
     if general:
         _general_uniform(s, w, half, inverse)
-        if full:
-            _general_linear(s, w, half, inverse, wx, wy, wz)
-            _general_bilinear(s, w, inverse, wx, wy, wz)
     else:
         _cubic_uniform(s, w, half, inverse)
-        if full:
-            _cubic_linear(s, w, half, inverse, wx, wy, wz)
-            _cubic_bilinear(s, w, inverse, wx, wy, wz)
+
+
+@njit(fastmath=FAST, inline="always")
+@no_type_check
+def varying_stresses(s, general, w, half, inverse, wx, wy, wz):
+    """Modal forces of the strains that vary inside the element."""
+    if general:
+        _general_linear(s, w, half, inverse, wx, wy, wz)
+        _general_bilinear(s, w, inverse, wx, wy, wz)
+    else:
+        _cubic_linear(s, w, half, inverse, wx, wy, wz)
+        _cubic_bilinear(s, w, inverse, wx, wy, wz)

@@ -13,6 +13,7 @@ from lsml.native.element import slab
 from lsml.native.threads import spread
 from lsml.native.transform import Array, Solver, solvers
 from lsml.physics.discretization.multilinear import GAUSS, Multilinear
+from lsml.physics.mandel import projectors
 from lsml.physics.moduli import CUBIC, Stiffness, upper
 
 PLACES = {2: (0, 2, 4), 3: (0, 1, 2, 3, 4, 5)}  # of Mandel components in 3-D
@@ -54,10 +55,11 @@ class ElementOperator:
         i, s = divmod(piece, (slabs + 1 - colour) // 2)
         s = 2 * s + colour
         image = i // (len(u) // len(self._labels))
-        table = self._table[image if len(self._table) > 1 else 0]
+        row = image if len(self._table) > 1 else 0
+        table, varying = self._table[row], self._varying[row]
         bounds = s * n // slabs, (s + 1) * n // slabs
         self._clear(forces[i], colour, *bounds)
-        at = u[i], self._labels[image], table, offset[i]
+        at = u[i], self._labels[image], table, varying, offset[i]
         slab(*at, forces[i], total[i, s], *self._geometry, *bounds)
 
     def _clear(self, forces: Array, colour: int, x0: int, x1: int) -> None:
@@ -96,19 +98,30 @@ class ElementOperator:
     @cached_property
     def _table(self) -> Array:
         """(t, p, 3) for cubic phases, else (t, p, 21), for engineering shear."""
-        law = self.law
-        known = Stiffness(law.coefficients.new_ones(3), CUBIC)
-        if law.entries in (CUBIC, known.plane_strain().entries):
-            half = law.coefficients.new_tensor([1.0, 1.0, 0.5])
-            cubic: Array = (law.coefficients.detach() * half).contiguous().numpy()
+        return self._packed(self.law.table.detach())
+
+    @cached_property
+    def _varying(self) -> Array:
+        """The deviators alone where the dilatation is averaged; else (t, 0, ·)."""
+        if not self.scheme.averaged:
+            return self._table[:, :0]
+        table = self.law.table.detach()
+        deviator = projectors(table.shape[-1])[1].to(table)
+        return self._packed(deviator @ table @ deviator)
+
+    def _packed(self, matrix: Tensor) -> Array:
+        """Moduli of Mandel matrices that have the pattern of the law."""
+        known = Stiffness(matrix.new_ones(3), CUBIC)
+        if self.law.entries in (CUBIC, known.plane_strain().entries):
+            moduli = [matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., -1, -1] / 2]
+            cubic: Array = torch.stack(moduli, -1).contiguous().numpy()
             return cubic
         places, ndim = list(PLACES[self.scheme.grid.ndim]), self.scheme.grid.ndim
-        scale = law.coefficients.new_ones(len(places))
+        scale = matrix.new_ones(len(places))
         scale[ndim:] = 0.5**0.5
-        matrix = law.table.detach() * scale * scale[:, None]
         full = matrix.new_zeros(*matrix.shape[:2], 6, 6)
         rows = torch.tensor(places)
-        full[:, :, rows[:, None], rows] = matrix
+        full[:, :, rows[:, None], rows] = matrix * scale * scale[:, None]
         i, j = (list(t) for t in zip(*upper(6), strict=True))
         general: Array = full[:, :, i, j].contiguous().numpy()
         return general

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from lsml.green import Differential, Discretization
 from lsml.grid import Grid
+from lsml.physics.discretization.bbar import bbar
 from lsml.physics.discretization.multilinear import GAUSS, MIDPOINT, Multilinear
 from lsml.physics.discretization.spectral import Spectral
 
@@ -12,6 +13,7 @@ DISCRETIZATIONS: Mapping[str, Callable[[Grid, Differential], Discretization]] = 
     "rotated": lambda grid, d: Multilinear(grid, d, MIDPOINT),
     "hex8": lambda grid, d: Multilinear(grid, d, GAUSS),
     "quad4": lambda grid, d: Multilinear(grid, d, GAUSS),
+    "hex8-bbar": bbar,
 }
 
 

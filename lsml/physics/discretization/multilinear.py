@@ -41,6 +41,11 @@ class Multilinear(Discretization):
         """Quadrature points per voxel."""
         return len(self.nodes) ** self.grid.ndim
 
+    @property
+    def averaged(self) -> tuple[int, ...]:
+        """Components whose sum is averaged over the points of a voxel."""
+        return ()
+
     def voxel_gradient(self, u: Potential) -> Field:
         """The gradient at the midpoint: it is affine along each axis."""
         return replace(self, nodes=MIDPOINT).gradient(u)
