@@ -85,7 +85,7 @@ def full(packed, m):
 
 
 def averaged(d, strain):
-    """Strains of all points (q·c), the trace replaced by its mean if the scheme does."""
+    """Strains of all points (q·c); `hex8-bbar` puts the mean in place of the trace."""
     if "BBar" not in type(d).__name__:
         return strain
     points = strain.unflatten(0, (d.points, -1)).clone()
@@ -192,8 +192,8 @@ def test_modes_left_out(scheme, shape, unseen):
     """Statement: N is zero on the modes without a gradient and on no other.
 
     `fourier`: zero or Nyquist on every axis. `rotated`: the mean, and Nyquist along
-    two axes or more. `hex8`, also averaged: the mean. Catches a threshold that takes soft modes for
-    empty ones, or lets rounding through.
+    two axes or more. `hex8`, also averaged: the mean. Catches a threshold that takes
+    soft modes for empty ones, or lets rounding through.
     """
     d = make(scheme, shape)
     assert np.prod(shape) - seen(scheme, shape) == unseen

@@ -18,7 +18,7 @@ Contrast = Annotated[
     float, typer.Option(help="Young's modulus of phase 1; that of phase 0 is 1.")
 ]
 Discretization = Annotated[
-    str, typer.Option(help="fourier, rotated, or hex8 (quad4 in 2-D).")
+    str, typer.Option(help="fourier, rotated, hex8 (quad4 in 2-D) or hex8-bbar.")
 ]
 MaxIter = Annotated[int, typer.Option(help="Iterations after which to give up.")]
 Dataset = Annotated[

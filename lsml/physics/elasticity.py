@@ -47,7 +47,8 @@ def elasticity(  # noqa: PLR0913 (the public builder)
     phases : one stiffness per label: :func:`isotropic`, :func:`cubic`, a Mandel matrix
         (6, 6), (3, 3) in 2-D, or one such list (or array) per sample. Stress unit.
     load : from :func:`load`. Without eigenstrain all fields scale with it.
-    discretization : ``"fourier"``, ``"rotated"``, ``"hex8"`` (= ``"quad4"`` in 2-D).
+    discretization : ``"fourier"``, ``"rotated"``, ``"hex8"`` (= ``"quad4"`` in 2-D),
+        ``"hex8-bbar"``.
     spacing : voxel edges, any unit; 1 by default.
     eigenstrain : stress-free strain of each phase, Mandel, None where there is none;
         (p, c) or (b, p, c).
