@@ -12,6 +12,7 @@ from lsml.grid import Grid as Grid
 from lsml.homogenization import EffectiveStiffness as EffectiveStiffness
 from lsml.homogenization import homogenize as homogenize
 from lsml.law import Law as Law
+from lsml.learned.loading import load_rule as load_rule
 from lsml.metrics import mase as mase
 from lsml.physics.elasticity import elasticity as elasticity
 from lsml.physics.kernels import PhaseKernels as PhaseKernels
@@ -39,6 +40,6 @@ __version__ = _version("lsml")
 
 def __getattr__(name: str) -> _ModuleType:
     """Subpackages that only some users need, imported when first named."""
-    if name in {"data", "exact", "io", "plot", "testing"}:
+    if name in {"data", "exact", "io", "learned", "plot", "testing"}:
         return _import_module(f"lsml.{name}")
     raise AttributeError(f"module 'lsml' has no attribute {name!r}")

@@ -1,6 +1,7 @@
 """The public entry point: from labels or a problem to a solution."""
 
 import time
+from pathlib import Path
 from typing import Any, Unpack
 
 from lsml.acceleration import Compile, accelerate, refine
@@ -24,7 +25,7 @@ def solve(  # noqa: PLR0913 (the public entry)
     m: object,
     rule: UpdateRule[Any] | str = "cg",
     *,
-    weights: str | None = None,
+    weights: str | Path | None = None,
     tol: float = 1e-6,
     max_iter: int = 1000,
     x0: Field | None = None,
@@ -45,9 +46,10 @@ def solve(  # noqa: PLR0913 (the public entry)
         2-D), or a problem made by a builder such as
         :func:`lsml.elasticity`. Labels alone are the problem of Kelly & Kalidindi
         (2021): E = 1 and ``contrast`` (10), ν = 0.3, mean strain ε_11 = 10⁻³.
-    rule : ``"cg"``, ``"moulinec"``, ``"steepest_descent"``, or any object with the
-        :class:`lsml.UpdateRule` interface.
-    weights : of a learned rule.
+    rule : ``"cg"``, ``"moulinec"``, ``"steepest_descent"``, ``"fln"``, ``"rln-t"``,
+        ``"rln"``, ``"mks"``, or any object with the :class:`lsml.UpdateRule` interface.
+        Learned ones take ``hex8-bbar`` unless told otherwise.
+    weights : of a learned rule, see :func:`lsml.load_rule`.
     tol : certified residual in the C⁰ norm, relative to that of the mean strain.
     max_iter : iterations after which a sample gives up.
     x0 : strain to start from, (b, c, *n) per voxel or at the quadrature points.
@@ -77,8 +79,9 @@ def solve(  # noqa: PLR0913 (the public entry)
     """
     started = time.perf_counter()
     check_limits(tol, max_iter)
-    chosen = as_rule(rule, weights)
-    given = in_form(as_problem(m, options), form, chosen)
+    raw = as_problem(m, options, rule)
+    chosen = as_rule(rule, weights, raw)
+    given = in_form(raw, form, chosen)
     problem, engine, seconds = refine(accelerate(given, compile), tol)
     start = None if x0 is None else problem.enter(as_start(x0, problem))
     task = Task(problem, chosen, start, RelativeResidual(tol), max_iter)

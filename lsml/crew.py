@@ -134,11 +134,13 @@ def _rows(tensors: Iterable[Tensor], rows: Codes) -> list[Tensor]:
 
 
 class Ledger:
-    """Last iterates of the samples that have ended."""
+    """Last iterates of the samples that have ended, and memories if asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, memories: bool) -> None:
+        self._memories = memories
         self._samples: list[Codes] = []
         self._rows: list[Vector] = []
+        self._kept: list[Memory] = []
 
     def enter(self, crew: Crew, running: Mask) -> None:
         """Copy those that have just ended, unless none goes on to overwrite them."""
@@ -150,15 +152,31 @@ class Ledger:
         if bool(over.any()):
             self._samples.append(crew.samples[over])
             self._rows.append(crew.x[over])
+            if self._memories:
+                rows = [t[over] for t in crew.memory]
+                self._kept.append(memory_like(crew.memory, rows))
 
     def vectors(self, crew: Crew) -> Vector:
         """The whole batch, in its order."""
+        return self._whole(crew, self._rows, crew.x)
+
+    def memory(self, crew: Crew) -> Memory:
+        """The same of the memories; empty if they were not asked for, or not alike."""
+        last = crew.memory
+        if not self._memories or any(type(m) is not type(last) for m in self._kept):
+            return ()
+        columns = [[m[i] for m in self._kept] for i in range(len(last))]
+        pairs = zip(columns, last, strict=True)
+        return memory_like(last, [self._whole(crew, a, b) for a, b in pairs])
+
+    def _whole(self, crew: Crew, ended: Iterable[Tensor], rest: Tensor) -> Tensor:
+        """Rows of the samples that have ended, and of the others in the crew."""
         if not self._samples:
-            return crew.x
-        ended = torch.cat(self._samples)
-        rest = ~torch.isin(crew.samples, ended)
-        order = torch.cat([ended, crew.samples[rest]]).argsort()
-        return torch.cat([*self._rows, crew.x[rest]])[order]
+            return rest
+        over = torch.cat(self._samples)
+        others = ~torch.isin(crew.samples, over)
+        order = torch.cat([over, crew.samples[others]]).argsort()
+        return torch.cat([*ended, rest[others]])[order]
 
 
 @torch.no_grad()

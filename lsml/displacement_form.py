@@ -12,9 +12,9 @@ from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from lsml.numerics import dot
-from lsml.problem import Problem, Residual
+from lsml.problem import Problem, Residual, Specimen
 from lsml.strain_form import StrainForm
-from lsml.typing import Codes, Field, PerSample, Tags, Vector
+from lsml.typing import Codes, Field, PerSample, Tags, Vector, Voxels
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,15 @@ class DisplacementForm(Problem):
     def _recorded(self, x: Vector) -> bool:
         """Whether a graph is recorded of what happens to x."""
         return torch.is_grad_enabled() and (x.requires_grad or self.differentiable)
+
+    def specimen(self) -> Specimen | None:
+        """As in the strain form."""
+        return self.strain.specimen()
+
+    def from_component(self, values: Voxels, component: int) -> Vector:
+        """As in the strain form."""
+        u = self.strain.green.potential_of(values, component)
+        return self.join(u, torch.zeros_like(self.strain.background))
 
     def admit(self, x: Vector) -> Vector:
         """Every unknown is admissible."""

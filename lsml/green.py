@@ -12,7 +12,7 @@ from torch import Tensor
 from lsml.grid import Grid
 from lsml.memory import demand
 from lsml.numerics import linear, rows_of
-from lsml.typing import Codes, Field, PerSample, Potential
+from lsml.typing import Codes, Field, PerSample, Potential, Voxels
 
 Term = tuple[int, int, int, float]
 SINGULAR = 1e-20  # share of the largest |k|² under which a mode has no gradient
@@ -85,6 +85,10 @@ class Discretization(ABC):
     def voxel_gradient(self, u: Potential) -> Field:
         """Average of B u over the points of each voxel, (b, c, *n)."""
         return self.gradient(u).unflatten(1, (self.points, -1)).mean(1)
+
+    def voxel_symbol(self, device: torch.device) -> Complex[Tensor, "d *m"]:
+        """Symbol of ``voxel_gradient``'s partial derivatives."""
+        return torch.stack(self.symbols(device)).mean(0)
 
     def average(self, at: Field) -> Float[Tensor, "b k"]:
         """Volume average of a field given at the points, accumulated in float64."""
@@ -180,6 +184,34 @@ class GreenOperator:
         if self.free is None:
             return torch.zeros_like(flux)
         return torch.einsum("bcd,bd->bc", self.free.expand(len(flux), -1, -1), flux)
+
+    def potential_of(self, values: Voxels, component: int) -> Potential:
+        """Potential of least reference energy with one component of its field given.
+
+        That of the average over each voxel; its mean counts for nothing, nor do modes
+        of which no gradient has this component. With s the symbol of the component and
+        e the values, û = N s* (s N s*)⁻¹ ê minimizes ½ û*N⁻¹û under s û = ê.
+        """
+        grid = self.discretization.grid
+        k = self.discretization.voxel_symbol(values.device)
+        pull = k.new_zeros(self.discretization.differential.potentials, *k.shape[1:])
+        for c, m, axis, weight in self.discretization.differential.terms:
+            if c == component:
+                pull[m] += weight * k[axis].conj()
+        drive = self._times_inverse(pull[None])
+        seen = (pull.conj() * drive).sum(1).real
+        unseen = seen <= SINGULAR * seen.flatten(1).amax(1).reshape(-1, *[1] * grid.ndim)
+        drive = drive / torch.where(unseen, torch.inf, seen)[:, None]
+        hat = grid.fft(values.double()[:, None]).unflatten(0, (len(drive), -1))
+        return grid.ifft((drive[:, None] * hat).flatten(0, 1)).to(values.dtype)
+
+    def _times_inverse(self, hat: Complex[Tensor, "s m *k"]) -> Tensor:
+        """N of each reference medium times a spectrum."""
+        out = hat.new_zeros(len(self.inverse), *hat.shape[1:])
+        for place, (i, j) in enumerate(triangle(hat.shape[1])):
+            for a, b in {(i, j), (j, i)}:
+                out[:, a] += self.inverse[:, place] * hat[:, b]
+        return out
 
     def select(self, samples: Codes, batch: int) -> "GreenOperator":
         """Of some of ``batch`` samples."""

@@ -169,8 +169,8 @@ def homogenize(  # noqa: PLR0913 (the public entry)
     """
     started = time.perf_counter()
     check_limits(tol, max_iter)
-    chosen = as_rule(rule, None)
-    problem = as_problem(m, options)
+    problem = as_problem(m, options, rule)
+    chosen = as_rule(rule, None, problem)
     if not isinstance(problem, StrainForm | DisplacementForm):
         raise ValueError(
             f"homogenize needs a compatible problem, got {type(m).__name__}"

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from numbers import Integral
+from pathlib import Path
 from typing import Any, SupportsFloat, TypedDict
 
 import torch
 from torch import Tensor
 
 from lsml.displacement_form import DisplacementForm
+from lsml.learned.loading import NAMES, load_rule
+from lsml.learned.rule import ALIKE, LearnedRule, stiffnesses
 from lsml.physics.elasticity import Spacing, two_phase
 from lsml.physics.loads import Load
 from lsml.physics.phases import Phase, Phases
@@ -24,6 +27,7 @@ RULES: Mapping[str, Callable[[], UpdateRule[Any]]] = {
     "moulinec": Moulinec,
     "steepest_descent": SteepestDescent,
 }
+LABELLED = "hex8-bbar"  # the discretization of the data of learned rules
 FORMS: Mapping[str, Callable[[StrainForm], Problem]] = {
     "displacement": DisplacementForm,
     "strain": lambda problem: problem,
@@ -44,8 +48,18 @@ class ProblemOptions(TypedDict, total=False):
     device: torch.device | str
 
 
-def as_rule(rule: UpdateRule[Any] | str, weights: str | None) -> UpdateRule[Any]:
-    """A rule by name, or a rule itself.
+def learns(rule: object) -> bool:
+    """Whether a rule, by name or itself, is learned or made of one that is."""
+    if isinstance(rule, str):
+        return rule in NAMES
+    parts = (getattr(rule, name, None) for name in ("first", "then", "rule"))
+    return isinstance(rule, LearnedRule) or any(learns(part) for part in parts)
+
+
+def as_rule(
+    rule: UpdateRule[Any] | str, weights: str | Path | None, problem: Problem
+) -> UpdateRule[Any]:
+    """A rule by name, or a rule itself; a learned one on the device of the problem.
 
     Raises
     ------
@@ -53,9 +67,13 @@ def as_rule(rule: UpdateRule[Any] | str, weights: str | None) -> UpdateRule[Any]
         Unknown name (the known ones are listed), weights for a rule that has none,
         or an object without the interface.
     """
+    if isinstance(rule, str) and rule in NAMES:
+        learned = load_rule(rule, weights, contrast=contrast_of(problem))
+        specimen = problem.specimen()
+        return learned if specimen is None else learned.to(specimen.mean.device)
     if isinstance(rule, str):
         if rule not in RULES:
-            known = ", ".join(sorted(RULES))
+            known = ", ".join(sorted([*RULES, *NAMES]))
             raise ValueError(f"rule {rule!r} is unknown; choose one of {known}")
         if weights is not None:
             raise ValueError(f"weights={weights!r} given, but rule {rule!r} has none")
@@ -68,8 +86,23 @@ def as_rule(rule: UpdateRule[Any] | str, weights: str | None) -> UpdateRule[Any]
     return rule
 
 
-def as_problem(m: object, options: ProblemOptions) -> Problem:
+def contrast_of(problem: Problem) -> float | None:
+    """Stiffest over softest phase, if it is the same in every sample."""
+    specimen = problem.specimen()
+    if specimen is None:
+        return None
+    stiffness = stiffnesses(specimen)
+    found = (stiffness.amax(1) / stiffness.amin(1)).double()
+    same = bool((found - found[0]).abs().max() <= ALIKE * found[0])
+    return round(float(found[0]), 6) if same else None
+
+
+def as_problem(
+    m: object, options: ProblemOptions, rule: UpdateRule[Any] | str
+) -> Problem:
     """The problem itself, or the one that labels and options make.
+
+    For learned rules in the discretization of their data, unless another is asked for.
 
     Raises
     ------
@@ -87,6 +120,8 @@ def as_problem(m: object, options: ProblemOptions) -> Problem:
     if unknown:
         known = ", ".join(sorted(ProblemOptions.__annotations__))
         raise ValueError(f"unknown options {sorted(unknown)}; labels take {known}")
+    if learns(rule):
+        options = {"discretization": LABELLED, **options}
     return two_phase(m, **options)
 
 

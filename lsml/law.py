@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float, Inexact, Integer
@@ -12,6 +12,19 @@ from lsml.numerics import rows_of
 from lsml.typing import Codes, Field, Tags
 
 Entry = tuple[int, int, int]
+
+
+class Image(NamedTuple):
+    """A microstructure of phases without eigenfield, for each sample of a batch.
+
+    Attributes
+    ----------
+    labels : phase of each voxel.
+    table : the matrix C of each phase.
+    """
+
+    labels: Integer[Tensor, "b *n"]
+    table: Float[Tensor, "b p c c"]
 
 
 class Law(ABC):
@@ -41,6 +54,10 @@ class Law(ABC):
 
     def select(self, samples: Codes, batch: int) -> "Law | None":
         """The law of some of ``batch`` samples; None if it cannot be taken apart."""
+        return None
+
+    def image(self, batch: int) -> "Image | None":
+        """Phase of each voxel of each of ``batch`` samples; None without phases."""
         return None
 
     @abstractmethod
@@ -130,6 +147,13 @@ class PhaseLaw(Law):
             coefficients=rows_of(self.coefficients, samples, batch),
             eigenfield=None if eigen is None else rows_of(eigen, samples, batch),
         )
+
+    def image(self, batch: int) -> Image | None:
+        """Labels and tables, repeated for load cases that share them."""
+        if self.eigenfield is not None:
+            return None
+        each = self.select(torch.arange(batch, device=self.labels.device), batch)
+        return Image(each.labels, each.table.expand(batch, -1, -1, -1))
 
     def census(self) -> tuple["PhaseLaw", Float[Tensor, "s p"]]:
         """The law on one voxel of each phase, and the volume fractions."""

@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lsml.grid import Grid
-from lsml.law import Law
+from lsml.law import Image, Law
 from lsml.numerics import combine, dot, root
-from lsml.typing import Codes, Field, PerSample, Tags, Vector
+from lsml.typing import Codes, Field, PerSample, Tags, Vector, Voxels
 
 
 class Residual(NamedTuple):
@@ -29,6 +29,19 @@ class Residual(NamedTuple):
     force: Vector
     step: Vector
     work: PerSample | None = None
+
+
+class Specimen(NamedTuple):
+    """What can be told of a problem without solving it: microstructure and load.
+
+    Attributes
+    ----------
+    image : labels and stiffness of the phases.
+    mean : prescribed mean field.
+    """
+
+    image: Image
+    mean: Float[Tensor, "b c"]
 
 
 class Problem(ABC):
@@ -91,6 +104,18 @@ class Problem(ABC):
     def present(self, x: Vector) -> tuple["Problem", Vector]:
         """The problem, and its unknown, in which the answer x is handed out."""
         return self, x
+
+    def specimen(self) -> Specimen | None:
+        """Microstructure and load; None if one of them is not of that kind."""
+        return None
+
+    def from_component(self, values: Voxels, component: int) -> Vector:
+        """The unknown whose field has, on average over each voxel, one component given.
+
+        Of all fields that do, the one that deviates from the background with the least
+        energy of the reference medium.
+        """
+        raise ValueError(f"{type(self).__name__} cannot complete a field")
 
     @abstractmethod
     def admit(self, x: Vector) -> Vector:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lsml.gradients import Detached, Gradient, Implicit, Task
+from lsml.learned.rule import LearnedRule
 from lsml.progress import ProgressLine, Recorder
 from lsml.solution import Solution
 from lsml.state import SolveState
@@ -55,7 +56,14 @@ class Run:
             name,
             engine=self.engine,
             tracked=torch.is_grad_enabled() and not isinstance(chosen, Detached),
+            predicted=self._predicted(state),
         )
+
+    def _predicted(self, state: SolveState) -> Tensor | None:
+        rule = self.task.rule
+        if not isinstance(rule, LearnedRule) or state.memory == ():
+            return None
+        return rule.output(state.memory)
 
     def _gradient(self) -> Gradient:
         wanted = torch.is_grad_enabled() and self.task.problem.differentiable

@@ -37,6 +37,8 @@ class Solution:
     rule : name of the rule that took the steps.
     engine : kernels it ran on: ``"eager"``, ``"native"`` or ``"compiled"``.
     tracked : whether fields and averages carry a graph to moduli and load.
+    predicted : a learned rule's own output (b, channels, *n), in strain units; `strain`
+        is the compatible field that belongs to it. None for other rules.
     """
 
     problem: Problem
@@ -47,6 +49,7 @@ class Solution:
     rule: str = ""
     engine: str = "eager"
     tracked: bool = False
+    predicted: Float[Tensor, "b o *n"] | None = None
 
     @property
     def status(self) -> Codes:

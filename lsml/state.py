@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lsml.problem import Problem
-from lsml.typing import Codes, Mask, PerSample, Vector
+from lsml.typing import Codes, Mask, Memory, PerSample, Vector
 
 
 class Status(IntEnum):
@@ -48,7 +48,10 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class SolveState:
-    """Last iterate, and per sample: status, iterations, certified error, history."""
+    """Last iterate, and per sample: status, iterations, certified error, history.
+
+    ``memory`` is the last of a rule that has a fixed number of passes, else empty.
+    """
 
     problem: Problem
     x: Vector
@@ -57,6 +60,7 @@ class SolveState:
     error: PerSample
     scale: PerSample
     history: Float[Tensor, "k b"]
+    memory: Memory = ()
 
     @property
     def converged(self) -> Mask:

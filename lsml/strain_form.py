@@ -16,8 +16,8 @@ from lsml.green import Discretization, GreenOperator
 from lsml.grid import Grid
 from lsml.law import Law, Uniform
 from lsml.numerics import dot, root, rows_of
-from lsml.problem import Problem, Residual
-from lsml.typing import Codes, Field, Mean, PerSample, Tags, Vector
+from lsml.problem import Problem, Residual, Specimen
+from lsml.typing import Codes, Field, Mean, PerSample, Tags, Vector, Voxels
 
 
 class MacroLoad(NamedTuple):
@@ -130,6 +130,18 @@ class StrainForm(Problem):
     def flux(self, x: Vector) -> Field:
         """σ(x)."""
         return self.law(x)
+
+    def specimen(self) -> Specimen | None:
+        """Phases without eigenfield under a prescribed mean field."""
+        image = self.law.image(self.batch)
+        if image is None or self.green.free is not None:
+            return None
+        return Specimen(image, self.load.field)
+
+    def from_component(self, values: Voxels, component: int) -> Vector:
+        """A compatible field; at least energy, closed form per frequency."""
+        potential = self.green.potential_of(values, component)
+        return self.start() + self.discretization.gradient(potential)
 
     def admit(self, x: Vector) -> Vector:
         """Compatible part of x, with the prescribed mean."""

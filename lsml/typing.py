@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Inexact, Integer
 from torch import Tensor
 
 Field: TypeAlias = Inexact[Tensor, "b c *n"]
+Voxels: TypeAlias = Inexact[Tensor, "b *n"]
 Potential: TypeAlias = Inexact[Tensor, "b m *n"]
 Vector: TypeAlias = Inexact[Tensor, "b *v"]
 PerSample: TypeAlias = Float[Tensor, " b"]

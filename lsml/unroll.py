@@ -44,7 +44,8 @@ def unroll(
     residual = rule.residual(problem, x, memory, 0)
     everyone = torch.arange(len(x), device=x.device)
     crew = Crew(problem, stop, scale, x, memory, residual, everyone)
-    iterations, ledger = torch.zeros_like(verdict.status), Ledger()
+    iterations = torch.zeros_like(verdict.status)
+    ledger = Ledger(memories=rule.passes is not None)
     for k in range(limit + 1):
         verdict, failed = crew.judge(verdict)
         history.append(verdict.error)
@@ -61,9 +62,8 @@ def unroll(
     x = ledger.vectors(crew)
     ending = Status.MAX_ITER if rule.passes is None or limit < rule.passes else None
     status, error = close(problem, stop, x, scale, verdict, ending or Status.COMPLETED)
-    return SolveState(
-        problem, x, status, iterations, error, scale, torch.stack(history)
-    )
+    errors, memory = torch.stack(history), ledger.memory(crew)
+    return SolveState(problem, x, status, iterations, error, scale, errors, memory)
 
 
 def check(problem: Problem, rule: UpdateRule[Any]) -> None:

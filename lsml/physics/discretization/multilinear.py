@@ -50,15 +50,24 @@ class Multilinear(Discretization):
         """The gradient at the midpoint: it is affine along each axis."""
         return replace(self, nodes=MIDPOINT).gradient(u)
 
+    def voxel_symbol(self, device: torch.device) -> Complex[Tensor, "d *m"]:
+        """That of the midpoint."""
+        grids = torch.meshgrid(*self._steps(device), indexing="ij")
+        middle = MIDPOINT * self.grid.ndim
+        axes = range(self.grid.ndim)
+        return torch.stack([self._symbol(list(grids), middle, i) for i in axes])
+
     def symbols(self, device: torch.device) -> list[Complex[Tensor, "d *m"]]:
         """Difference on the axis of the derivative, interpolation on the others."""
-        step = [torch.exp(1j * theta) for theta in self.grid.angles(device)]
         axes = range(self.grid.ndim)
-        grids = [torch.meshgrid(*step, indexing="ij")[a] for a in axes]
+        grids = list(torch.meshgrid(*self._steps(device), indexing="ij"))
         return [
             torch.stack([self._symbol(grids, node, i) for i in axes])
             for node in self._products()
         ]
+
+    def _steps(self, device: torch.device) -> list[Tensor]:
+        return [torch.exp(1j * theta) for theta in self.grid.angles(device)]
 
     def _symbol(self, step: list[Tensor], node: tuple[float, ...], axis: int) -> Tensor:
         k = (step[axis] - 1) / self.grid.spacing[axis]

@@ -1,0 +1,152 @@
+"""Learned rules as files: safetensors, and in the metadata what the tensors belong to.
+
+A file holds tensors and text, so that loading it executes nothing. Its metadata entry
+``lsml`` is JSON with the keys
+
+========  ==========================================================================
+format    1
+lsml      version that wrote it
+rule      kind, and what defines it
+network   name and arguments of the proximal network
+contrast  stiffest over softest phase of the data, or null
+axes      order of the spatial axes: component 11 acts along the first
+units     of inputs and outputs
+record    how it was made: data, training, test
+========  ==========================================================================
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from lsml.atomic import replacing
+from lsml.learned.cnn import ThreeLayer
+from lsml.learned.fourier import FourierNet
+from lsml.learned.mks import MKS
+from lsml.learned.recurrent import ConvGRU
+from lsml.learned.rln import RLN
+from lsml.learned.rule import LearnedRule
+from lsml.learned.vnet import VNet
+
+Factory: TypeAlias = Callable[[], nn.Module]
+Record: TypeAlias = Mapping[str, Any]
+
+FORMAT = 1
+AXES, UNITS = "x y z", "strain over mean strain; phases from soft to stiff"
+NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
+    "vnet": VNet,
+    "three-layer": ThreeLayer,
+    "fourier": FourierNet,
+    "conv-gru": ConvGRU,
+}
+
+
+def save(rule: LearnedRule, path: str | Path) -> Path:
+    """Write an RLN, FLN or MKS to a safetensors file.
+
+    Raises
+    ------
+    ValueError, OSError
+        Another kind of rule, or the file cannot be written; what was there before is
+        untouched.
+    """
+    text = json.dumps(described(rule), sort_keys=True)
+    tensors = {k: v.detach().cpu().contiguous() for k, v in rule.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"lsml": text})
+    return Path(path)
+
+
+def described(rule: LearnedRule) -> dict[str, Any]:
+    """The metadata of a rule."""
+    if isinstance(rule, RLN):
+        kind, network = "rln", _network(rule.networks[0])
+        defining = ("passes", "history", "tied", "phases", "components", "load")
+    elif isinstance(rule, MKS):
+        kind, network = "mks", None
+        defining = ("phases", "components", "load", "shape")
+    else:
+        raise ValueError(
+            f"{type(rule).__name__} cannot be saved; save the RLN, FLN or MKS in it"
+        )
+    return {
+        "format": FORMAT,
+        "lsml": version("lsml"),
+        "rule": {"kind": kind} | {name: getattr(rule, name) for name in defining},
+        "network": network,
+        "contrast": rule.contrast,
+        "axes": AXES,
+        "units": UNITS,
+        "record": dict(rule.record),
+    }
+
+
+def restored(
+    description: Record, tensors: Mapping[str, Tensor], network: Factory | None = None
+) -> LearnedRule:
+    """The rule that ``described`` and ``state_dict`` made this of.
+
+    ``network`` makes the proximal network if it is not one of lsml's own.
+
+    Raises
+    ------
+    ValueError
+        Another format, an unknown kind or network, or tensors that do not fit.
+    """
+    if description.get("format") != FORMAT:
+        raise ValueError(
+            f"format {description.get('format')!r} of learned rules is not known to "
+            f"lsml {version('lsml')}, which reads format {FORMAT}"
+        )
+    if description.get("axes") != AXES:
+        raise ValueError(f"axes {description.get('axes')!r} must be {AXES!r}")
+    defining = dict(description["rule"])
+    kind = defining.pop("kind")
+    defining["components"] = tuple(defining["components"])
+    rule: LearnedRule
+    if kind == "mks":
+        defining["shape"] = tuple(defining["shape"])
+        rule = MKS(**defining)
+    elif kind == "rln":
+        rule = RLN(network or _factory(description["network"]), **defining)
+    else:
+        raise ValueError(f"rules of kind {kind!r} are not known: expected rln or mks")
+    fill(rule, tensors)
+    rule.contrast, rule.record = description["contrast"], description["record"]
+    return rule.eval()
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load the state, and say in one sentence what does not fit."""
+    wanted = module.state_dict()
+    for name in sorted(set(wanted) | set(tensors)):
+        have, want = tensors.get(name), wanted.get(name)
+        if have is None or want is None or have.shape != want.shape:
+            shapes = [None if t is None else tuple(t.shape) for t in (have, want)]
+            raise ValueError(
+                f"weights of another network: tensor {name!r} has shape {shapes[0]}, "
+                f"this network needs {shapes[1]}"
+            )
+    module.load_state_dict(tensors)
+
+
+def _network(module: nn.Module) -> dict[str, Any]:
+    for name, kind in NETWORKS.items():
+        if type(module) is kind:
+            return {"name": name, "arguments": module.arguments}
+    return {"name": type(module).__qualname__, "arguments": None}
+
+
+def _factory(network: Record) -> Factory:
+    name = network["name"]
+    if name not in NETWORKS:
+        raise ValueError(
+            f"network {name!r} is not one of {', '.join(NETWORKS)}: pass network=, a "
+            "function that makes it"
+        )
+    return lambda: NETWORKS[name](**network["arguments"])

@@ -1,0 +1,167 @@
+"""Learned rules by name: shipped with lsml, saved by it, or published by the authors.
+
+Nothing in a file is executed: safetensors hold tensors and text, and a pickled model is
+read by :mod:`lsml.learned.pickled`.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from lsml.learned.checkpoint import Factory, restored
+from lsml.learned.mks import MKS
+from lsml.learned.published import Recipe, is_published, published
+from lsml.learned.rln import RLN
+from lsml.learned.rule import LearnedRule
+
+SHIPPED = Path(__file__).with_name("weights")
+PASSES = {"fln": Recipe(1), "rln-t": Recipe(5), "rln": Recipe(5, tied=False)}
+NAMES = (*PASSES, "mks")
+
+
+class Contents(NamedTuple):
+    """Tensors of a file, and what it says about them."""
+
+    tensors: Mapping[str, Tensor]
+    said: Mapping[str, str]
+
+
+def load_rule(
+    name: str,
+    weights: str | Path | None = None,
+    *,
+    contrast: float | None = None,
+    network: Factory | None = None,
+) -> LearnedRule:
+    """A learned rule with its weights, ready to predict.
+
+    Parameters
+    ----------
+    name : ``"fln"``, ``"rln-t"``, ``"rln"`` or ``"mks"``; what is loaded must be one.
+    weights : a shipped name such as ``"rln-c10"``, or a file: saved by
+        :func:`lsml.learned.save`, the authors' tensors as safetensors, or a model of
+        theirs as PyTorch pickled it. None takes the shipped ones of that contrast.
+    contrast : of the problem, which chooses among shipped weights.
+    network : makes the proximal network if it is not one of lsml's own.
+
+    Raises
+    ------
+    ValueError
+        Unknown name (the known ones are listed), weights of another rule or network,
+        or a file that is none of these.
+    FileNotFoundError
+        No such file.
+    """
+    if name not in NAMES:
+        known = ", ".join(NAMES)
+        raise ValueError(f"learned rule {name!r} is unknown; choose one of {known}")
+    path = find(name, weights, contrast)
+    try:
+        rule = _load(name, path, network)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if kind(rule) != name:
+        raise ValueError(f"{path} holds a rule {kind(rule)!r}, not {name!r}")
+    return rule
+
+
+def shipped() -> list[str]:
+    """Names of the weights that come with lsml."""
+    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+
+
+def find(name: str, weights: str | Path | None, contrast: float | None) -> Path:
+    """The file of a shipped name, or the file itself."""
+    known = ", ".join(shipped()) or "none"
+    if weights is None:
+        wanted = "" if contrast is None else f"{name}-c{contrast:g}"
+        if wanted not in shipped():
+            of = "" if contrast is None else f" for contrast {contrast:g}"
+            raise ValueError(
+                f"rule {name!r} needs weights, a file or one of the shipped: {known}; "
+                f"none is shipped{of}"
+            )
+        return SHIPPED / f"{wanted}.safetensors"
+    if str(weights) in shipped():
+        return SHIPPED / f"{weights}.safetensors"
+    path = Path(weights)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"weights {str(weights)!r} are neither a file nor shipped ({known})"
+        )
+    return path
+
+
+def kind(rule: LearnedRule) -> str:
+    """Its name."""
+    if isinstance(rule, MKS):
+        return "mks"
+    if isinstance(rule, RLN):
+        if rule.passes == 1:
+            return "fln"
+        return "rln-t" if rule.tied else "rln"
+    return type(rule).__name__
+
+
+def contents(path: Path) -> Contents:
+    """Tensors and texts of a safetensors file, or of a pickled model.
+
+    Raises
+    ------
+    ValueError
+        It is neither.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(9)
+    if start[8:9] != b"{":
+        from lsml.learned.pickled import read_model
+
+        model = read_model(path)
+        return Contents(model.tensors, {k: str(v) for k, v in model.numbers.items()})
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            return Contents(tensors, file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"not a complete safetensors file ({error})") from None
+
+
+def _load(name: str, path: Path, network: Factory | None) -> LearnedRule:
+    tensors, said = contents(path)
+    if "lsml" in said:
+        try:
+            description = json.loads(said["lsml"])
+            return restored(description, tensors, network)
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"its description cannot be read ({error!r})") from None
+    if is_published(tensors):
+        rule = published(tensors, recipe(said, name)).eval()
+        rule.contrast = named_contrast(path.stem)
+        return rule
+    raise ValueError(
+        "neither saved by lsml nor with the tensors of the published V-Net: it holds "
+        f"{sorted(tensors)[:3]}"
+    )
+
+
+def named_contrast(stem: str) -> float | None:
+    """Contrast that published weights were trained at: only their file names tell."""
+    found = re.search(r"(?:^|[_-])c(\d+)(?![0-9A-Za-z])", stem)
+    return float(found.group(1)) if found else None
+
+
+def recipe(said: Mapping[str, str], name: str) -> Recipe:
+    """Passes, history and tying of a published network, by its notes or its name."""
+    known = PASSES.get(name, Recipe(1))
+    try:
+        passes = int(said.get("npasses", known.passes))
+        history = int(said.get("nprev", known.history))
+    except ValueError:
+        raise ValueError(f"its notes are no numbers: {dict(said)}") from None
+    tied = said.get("reuse_net", str(known.tied)) == "True"
+    return Recipe(passes, history, tied or passes == 1)
