@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lsml.mandel import PAIRS, to_mandel
 from lsml.physics.labels import as_labels
-from lsml.physics.mandel import PAIRS, to_mandel
 from lsml.physics.moduli import Stiffness
 from lsml.physics.phases import Phases, phase_table
 

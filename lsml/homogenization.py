@@ -21,7 +21,7 @@ from lsml.displacement_form import DisplacementForm
 from lsml.gradients import Detached, Task
 from lsml.inputs import ProblemOptions, as_problem, as_rule, check_limits
 from lsml.law import PhaseLaw
-from lsml.physics.mandel import DIMENSION
+from lsml.mandel import DIMENSION
 from lsml.physics.reference import extreme_ratios
 from lsml.problem import Problem, Residual
 from lsml.rule import UpdateRule

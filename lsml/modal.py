@@ -27,7 +27,7 @@ import torch
 from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
-from lsml.green import Differential, Term
+from lsml.discretization import Differential, Term
 from lsml.law import Entry
 
 Modes = dict[int, Tensor]  # by set of axes

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lsml.green import Discretization, GreenOperator
+from lsml.discretization import Discretization
+from lsml.green import GreenOperator
 from lsml.grid import Grid
 from lsml.law import Law, Uniform
 from lsml.numerics import dot, root, rows_of

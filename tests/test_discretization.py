@@ -16,12 +16,13 @@ from cells import (
 )
 
 import lsml
+from lsml.discretization import triangle
 from lsml.displacement_form import DisplacementForm
-from lsml.green import green_operator, triangle
+from lsml.green import green_operator
 from lsml.grid import Grid
 from lsml.law import Uniform
+from lsml.mandel import PAIRS, symmetric_gradient
 from lsml.physics.discretization import discretization
-from lsml.physics.mandel import PAIRS, symmetric_gradient
 
 SMALL = [(3, 4, 2), (1, 5, 4), (2, 2, 3), (4, 6), (5, 1), (3, 2)]
 GAUSS = np.array([-1, 1]) / (2 * 3**0.5)

@@ -21,7 +21,7 @@ from cells import (
 
 import lsml
 from lsml import exact
-from lsml.physics.mandel import PAIRS, rotation
+from lsml.mandel import PAIRS, rotation
 
 PRECISION = 1e-10
 ISOTROPIC = [(1.0, 0.1), (12.0, 0.4), (0.3, -0.2)]  # E, ν

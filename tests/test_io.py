@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import lsml
+from lsml.atomic import replacing
 from lsml.io import read_labels
-from lsml.io.atomic import replacing
 from lsml.io.hdf5 import write_solutions
 from lsml.physics.discretization import DISCRETIZATIONS, name_of
 

@@ -14,7 +14,7 @@ from cells import (
 
 import lsml
 from lsml.law import PhaseLaw
-from lsml.physics.mandel import PLANE, projectors
+from lsml.mandel import PLANE, projectors
 from lsml.physics.phases import phase_table
 from lsml.physics.reference import reference_medium, spectrum
 from lsml.rule import arithmetic

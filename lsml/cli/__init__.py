@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from lsml.cli.data import data
 from lsml.cli.demo import demo
 from lsml.cli.homogenize import homogenize
+from lsml.cli.learned import convert, evaluate, train
 from lsml.cli.solve import solve
 
 app = typer.Typer(
@@ -23,6 +25,12 @@ app.command(
 app.command(epilog="Example: lsml homogenize image.h5 --dataset labels --json")(
     homogenize
 )
+app.add_typer(data, name="data")
+app.command(epilog="Example: lsml train data.h5 run --rule rln-t --epochs 20")(train)
+app.command(
+    epilog="Example: lsml evaluate data.h5 --weights run/best.safetensors --figures out"
+)(evaluate)
+app.command(epilog="Example: lsml convert RLN_t.model rln-t.safetensors")(convert)
 
 
 def _show_version(wanted: bool) -> bool:

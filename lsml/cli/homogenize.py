@@ -28,7 +28,7 @@ from lsml.cli.outcome import (
 )
 from lsml.homogenization import EffectiveStiffness, EngineeringConstants
 from lsml.io.labels import read_labels
-from lsml.physics.mandel import names
+from lsml.mandel import names
 
 
 def homogenize(  # noqa: PLR0913 (the command's options)

@@ -14,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from lsml.io.atomic import check_target
+from lsml.atomic import check_target
 from lsml.solution import Solution
 from lsml.state import Status
 

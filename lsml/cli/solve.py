@@ -27,7 +27,7 @@ from lsml.cli.outcome import (
     print_table,
 )
 from lsml.io.labels import read_labels
-from lsml.physics.mandel import names
+from lsml.mandel import names
 from lsml.solution import Solution
 from lsml.state import Status
 

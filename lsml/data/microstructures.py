@@ -43,6 +43,7 @@ def microstructures(
     grain_size: Numbers = 8,
     volume_fraction: Numbers = 0.5,
     seed: int = 0,
+    start: int = 0,
 ) -> UInt8[np.ndarray, "n *shape"]:
     """Draw n periodic two-phase microstructures with `pymks.datasets`.
 
@@ -60,6 +61,8 @@ def microstructures(
         It is met to within one voxel, from below.
     seed
         Microstructure i depends on `seed`, i and its own parameters only.
+    start
+        i of the first one: a long series can be drawn in parts.
 
     Returns
     -------
@@ -75,6 +78,8 @@ def microstructures(
     """
     counts = _check_shape(shape)
     grains, fractions = _check(n, counts, grain_size, volume_fraction, seed)
+    if start < 0:
+        raise ValueError(f"start is {start}; expected a non-negative integer.")
     make = _make_microstructure()
     labels = np.empty((n, *counts), dtype=np.uint8)
     with _global_random_state_kept(), warnings.catch_warnings():
@@ -87,7 +92,7 @@ def microstructures(
                 grain_size=tuple(grains[i]),
                 volume_fraction=(1.0 - fractions[i], fractions[i]),
                 # Four words: one word of 32 bits would repeat within 10⁵ samples.
-                seed=np.random.SeedSequence((seed, i)).generate_state(4),
+                seed=np.random.SeedSequence((seed, start + i)).generate_state(4),
             )[0]
     return labels
 

@@ -35,10 +35,10 @@ import h5py
 import torch
 from torch import Tensor
 
-from lsml.io.atomic import replacing
+from lsml.atomic import replacing
 from lsml.io.solved import Solved, array, phase_law
+from lsml.mandel import names
 from lsml.physics.discretization import name_of
-from lsml.physics.mandel import names
 from lsml.state import Status
 
 FORMAT = "lsml solution 1"

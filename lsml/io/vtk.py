@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsml.io.atomic import replacing
+from lsml.atomic import replacing
 from lsml.io.solved import Solved, array, image_of, voxels
+from lsml.mandel import PAIRS
 from lsml.physics.discretization import name_of
-from lsml.physics.mandel import PAIRS
 
 ORDER = {2: (0, 1, 2), 3: (0, 1, 2, 5, 3, 4)}  # VTK's components in Mandel order
 AXES = "XYZ"

@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -64,6 +65,7 @@ def save(rule: LearnedRule, path: str | Path) -> Path:
 
 def described(rule: LearnedRule) -> dict[str, Any]:
     """The metadata of a rule."""
+    defining: tuple[str, ...]
     if isinstance(rule, RLN):
         kind, network = "rln", _network(rule.networks[0])
         defining = ("passes", "history", "tied", "phases", "components", "load")
@@ -132,6 +134,8 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
                 f"weights of another network: tensor {name!r} has shape {shapes[0]}, "
                 f"this network needs {shapes[1]}"
             )
+    if any(t.dtype == torch.float64 for t in tensors.values()):
+        module.double()
     module.load_state_dict(tensors)
 
 

@@ -5,12 +5,16 @@ matrices are stored for a cube of frequencies, so the same weights serve any gri
 """
 
 from itertools import product
+from types import EllipsisType
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lsml.learned.layers import CONVOLUTION, check_ndim
+
+Index: TypeAlias = tuple[EllipsisType | slice, ...]
 
 
 class SpectralLayer(nn.Module):
@@ -21,7 +25,12 @@ class SpectralLayer(nn.Module):
         self.modes, self.ndim = modes, ndim
         corners = 2 ** (ndim - 1)  # signs of all frequencies but the last
         shape = corners, width, width, *[modes] * ndim, 2
-        self.weight = nn.Parameter(torch.randn(shape) / width)
+        self.weight = nn.Parameter(torch.empty(shape))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """New weights."""
+        nn.init.normal_(self.weight, std=1 / self.weight.shape[1])
 
     def forward(self, v: Float[Tensor, "b w *n"]) -> Float[Tensor, "b w *n"]:
         """The frequencies that the grid has are used, the others are left."""
@@ -31,19 +40,24 @@ class SpectralLayer(nn.Module):
         signs = product((1, -1), repeat=self.ndim - 1)
         weights = torch.view_as_complex(self.weight)
         for matrix, sign in zip(weights, signs, strict=True):
-            low = [self._low(n, s) for n, s in zip(v.shape[2:-1], sign, strict=True)]
-            low.append(slice(0, min(self.modes, hat.shape[-1])))
-            counts = [slice(0, s.stop - s.start) for s in low]
-            part = matrix[(..., *counts)]
-            out[(..., *low)] = torch.einsum("bi...,io...->bo...", hat[(..., *low)], part)
+            pairs = [self._low(n, s) for n, s in zip(v.shape[2:-1], sign, strict=True)]
+            last = slice(0, min(self.modes, hat.shape[-1]))
+            low, own = zip(*pairs, (last, last), strict=True)
+            part = matrix[..., *own]
+            out[..., *low] = torch.einsum("bi...,io...->bo...", hat[..., *low], part)
         result: Tensor = torch.fft.irfftn(out, s=v.shape[2:], dim=axes)
         return result
 
-    def _low(self, n: int, sign: int) -> slice:
-        """Frequencies of one sign along an axis of n voxels, zero with the positive."""
+    def _low(self, n: int, sign: int) -> tuple[slice, slice]:
+        """Frequencies of one sign along an axis of n voxels, zero with the positive.
+
+        Their places in the spectrum and in the weights, where -1 is always the last.
+        """
         if sign > 0:
-            return slice(0, min(self.modes, (n + 1) // 2))
-        return slice(n - min(self.modes, n // 2), n)
+            both = slice(0, min(self.modes, (n + 1) // 2))
+            return both, both
+        count = min(self.modes, n // 2)
+        return slice(n - count, n), slice(self.modes - count, self.modes)
 
 
 class FourierNet(nn.Module):
@@ -58,7 +72,7 @@ class FourierNet(nn.Module):
     depth : layers.
     """
 
-    def __init__(  # noqa: PLR0913 (what defines the network)
+    def __init__(
         self,
         in_channels: int,
         out_channels: int,
@@ -84,7 +98,9 @@ class FourierNet(nn.Module):
         )
         self.local = nn.ModuleList(pointwise(width, width, 1) for _ in range(depth))
         self.project = nn.Sequential(
-            pointwise(width, 4 * width, 1), nn.GELU(), pointwise(4 * width, out_channels, 1)
+            pointwise(width, 4 * width, 1),
+            nn.GELU(),
+            pointwise(4 * width, out_channels, 1),
         )
 
     def forward(self, features: Float[Tensor, "b i *n"]) -> Float[Tensor, "b o *n"]:

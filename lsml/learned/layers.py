@@ -13,6 +13,17 @@ UPWARDS: dict[int, type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]] = {
 }
 
 
+LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+def packed(v: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *n"]:
+    """The same numbers, the channels of a voxel side by side in memory.
+
+    Convolutions of few channels are several times as fast so, on a CPU.
+    """
+    return v.contiguous(memory_format=LAST[v.ndim])
+
+
 def check_ndim(ndim: int) -> None:
     """Refuse what no network here is made for.
 

@@ -22,6 +22,9 @@ from lsml.learned.rule import LearnedRule
 SHIPPED = Path(__file__).with_name("weights")
 PASSES = {"fln": Recipe(1), "rln-t": Recipe(5), "rln": Recipe(5, tied=False)}
 NAMES = (*PASSES, "mks")
+SETTINGS = "net_params."  # where the authors' pickles keep the recipe
+# What a description made by somebody else can do to the code that follows it.
+UNREADABLE = AttributeError, KeyError, TypeError, RuntimeError, json.JSONDecodeError
 
 
 class Contents(NamedTuple):
@@ -60,12 +63,24 @@ def load_rule(
     if name not in NAMES:
         known = ", ".join(NAMES)
         raise ValueError(f"learned rule {name!r} is unknown; choose one of {known}")
-    path = find(name, weights, contrast)
+    return load_file(find(name, weights, contrast), name, network=network)
+
+
+def load_file(
+    path: Path, name: str | None = None, *, network: Factory | None = None
+) -> LearnedRule:
+    """The rule in a file, which must be the one called ``name`` if that is given.
+
+    Raises
+    ------
+    ValueError
+        As :func:`load_rule`.
+    """
     try:
         rule = _load(name, path, network)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    if kind(rule) != name:
+    if name is not None and kind(rule) != name:
         raise ValueError(f"{path} holds a rule {kind(rule)!r}, not {name!r}")
     return rule
 
@@ -125,19 +140,19 @@ def contents(path: Path) -> Contents:
         return Contents(model.tensors, {k: str(v) for k, v in model.numbers.items()})
     try:
         with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             return Contents(tensors, file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise ValueError(f"not a complete safetensors file ({error})") from None
 
 
-def _load(name: str, path: Path, network: Factory | None) -> LearnedRule:
+def _load(name: str | None, path: Path, network: Factory | None) -> LearnedRule:
     tensors, said = contents(path)
     if "lsml" in said:
         try:
             description = json.loads(said["lsml"])
             return restored(description, tensors, network)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             raise ValueError(f"its description cannot be read ({error!r})") from None
     if is_published(tensors):
         rule = published(tensors, recipe(said, name)).eval()
@@ -155,9 +170,10 @@ def named_contrast(stem: str) -> float | None:
     return float(found.group(1)) if found else None
 
 
-def recipe(said: Mapping[str, str], name: str) -> Recipe:
+def recipe(said: Mapping[str, str], name: str | None) -> Recipe:
     """Passes, history and tying of a published network, by its notes or its name."""
-    known = PASSES.get(name, Recipe(1))
+    known = PASSES.get(name or "", Recipe(1))
+    said = {key.removeprefix(SETTINGS): value for key, value in said.items()}
     try:
         passes = int(said.get("npasses", known.passes))
         history = int(said.get("nprev", known.history))

@@ -50,6 +50,7 @@ class MKS(LearnedRule):
         load: int = 0,
     ) -> None:
         super().__init__()
+        self.parts = len(Linear._fields)
         self.shape, self.phases = tuple(shape), phases
         self.components, self.load = tuple(components), load
         kernel = torch.zeros(len(self.components), phases, *self.shape)
@@ -61,10 +62,16 @@ class MKS(LearnedRule):
 
         Indicators sum to one, so that one phase is redundant at every frequency but
         the mean; the ridge shares its part among the phases.
+
+        Raises
+        ------
+        ValueError
+            No samples, or some of another shape or with other components.
         """
         axes = tuple(range(-len(self.shape), 0))
         square, cross = None, None
         for sample in samples:
+            self._check(sample)
             m = self._indicators(sample.labels[None]).double()
             hat = torch.fft.rfftn(m, dim=axes)[0]
             y = torch.fft.rfftn(sample.strain.double(), dim=axes)
@@ -75,7 +82,7 @@ class MKS(LearnedRule):
         if square is None or cross is None:
             raise ValueError("MKS.fit got no samples")
         kernel = torch.fft.irfftn(solve(square, cross), s=self.shape, dim=axes)
-        self.kernel.copy_(kernel)
+        self.kernel.copy_(settled(kernel))
         return self
 
     def amplitudes(self, mean: Float[Tensor, "b c"]) -> Float[Tensor, "b l"]:
@@ -112,6 +119,14 @@ class MKS(LearnedRule):
         past = Linear(*memory)
         return past.field * past.amplitude.reshape(-1, *[1] * (past.field.ndim - 1))
 
+    def _check(self, sample: Sample) -> None:
+        wanted = (len(self.components), *self.shape)
+        if tuple(sample.strain.shape) != wanted:
+            raise ValueError(
+                f"a sample with strain of shape {tuple(sample.strain.shape)} cannot be "
+                f"fitted by an MKS of {wanted}: components, then voxels"
+            )
+
     def _indicators(self, labels: Tensor) -> Tensor:
         return indicators(labels, self.phases).to(self.kernel.dtype)
 
@@ -125,6 +140,21 @@ def solve(
     level = a.diagonal(dim1=-2, dim2=-1).real.mean()
     eye = torch.eye(h, dtype=a.dtype, device=a.device)
     return torch.linalg.solve(a + RIDGE * level * eye, b).movedim((-1, -2), (0, 1))
+
+
+def settled(kernel: Float[Tensor, "o h *k"]) -> Float[Tensor, "o h *k"]:
+    """The kernel less what it is far from its origin, on average.
+
+    A constant is not in the data, whose mean is that of the load, and does not show on
+    the grid of the data; on a larger one the kernel would end in a step.
+    """
+    far = torch.zeros(kernel.shape[2:], dtype=torch.bool, device=kernel.device)
+    for axis, n in enumerate(far.shape):
+        if n > 1:
+            far.movedim(axis, 0)[[n // 2, (n + 1) // 2]] = True
+    if not bool(far.any()):
+        return kernel
+    return kernel - kernel[..., far].mean(-1)[(..., *[None] * far.ndim)]
 
 
 def resized(

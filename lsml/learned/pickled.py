@@ -1,8 +1,8 @@
 """Networks that were saved whole, ``torch.save(model, path)``, read as data.
 
-To open such a file with torch is to run it, and needs the classes that it was made with.
-Here only its tensors and numbers are read (:mod:`lsml.learned.unpickler`), in the zip
-format of torch 1.6 and later and in the format before (:mod:`lsml.learned.torchfile`).
+To open such a file with torch is to run it, and needs the classes it was made with.
+Here its tensors and numbers are read and nothing is run, in the zip format since torch
+1.6 (:mod:`lsml.learned.torchfile`) and in the one before.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -28,8 +28,8 @@ class Pickled(NamedTuple):
 
     Parameters
     ----------
-    tensors : by the names of ``state_dict()``, on the CPU, without gradients. Those that
-        shared memory still do.
+    tensors : by the names of ``state_dict()``, on the CPU, without gradients. Tensors
+        that shared memory still do.
     numbers : plain attributes of the network (``npasses``) or, for a state dictionary,
         the entries beside it; those of objects and dictionaries inside after a dot
         (``net_params.npasses``). Names that start with an underscore are left out.
@@ -44,8 +44,8 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
 
     Parameters
     ----------
-    path : written by ``torch.save``: a module, its state dictionary, or a dictionary with
-        exactly one of these inside. Nothing in it is run, no class of it is needed.
+    path : written by ``torch.save``: a module, its state dictionary, or a dictionary
+        with exactly one of these inside. Nothing in it is run, no class is needed.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
 
 
 def read_model(path: str | Path) -> Pickled:
-    """As :func:`read_tensors`, with the plain numbers that were saved with the tensors."""
+    """As :func:`read_tensors`, with the plain numbers saved beside the tensors."""
     file = Path(path)
     if not file.exists():
         raise FileNotFoundError(f"{file} does not exist")
@@ -77,10 +77,10 @@ def read_model(path: str | Path) -> Pickled:
         except RefusedError as refusal:
             raise ValueError(f"{file} {refusal}; nothing in it was run") from None
         except Exception as error:  # damaged pickles and archives raise anything
-            reason = shown(str(error)) or type(error).__name__
+            reason = shown(error) or type(error).__name__
             raise ValueError(
-                f"{file} is not a readable file of torch.save ({reason}); nothing in it "
-                "was run"
+                f"{file} is not a readable file of torch.save ({reason}); nothing in "
+                "it was run"
             ) from None
 
 
@@ -130,17 +130,26 @@ def _members(module: object) -> Named:
     temporary = state.get("_non_persistent_buffers_set")
     temporary = temporary if isinstance(temporary, set) else set()
     for kind in MODULE[:2]:
-        for name, entry in _entries(state[kind]).items():
+        for name, entry in _named(state[kind]):
             if entry is not None and not (kind == "_buffers" and name in temporary):
-                yield str(name), entry
+                yield name, entry
 
 
 def _submodules(module: object) -> Named:
-    for name, child in _entries(_entries(module)["_modules"]).items():
+    for name, child in _named(_entries(module)["_modules"]):
         if _is_module(child):
-            yield str(name), child
+            yield name, child
         elif child is not None:
-            raise RefusedError(f"has no module at {shown(str(name))}")
+            raise RefusedError(f"has no module at {shown(name)}")
+
+
+def _named(parts: object) -> Named:
+    for name, part in _entries(parts).items():
+        if not isinstance(name, str):
+            raise RefusedError(
+                "names a part of its network by something else than text"
+            )
+        yield name, part
 
 
 def _numbers(source: object) -> Iterator[tuple[str, Number]]:
@@ -181,7 +190,7 @@ def _walk(root: object, children: Callable[[object], Named]) -> Named:
         yield f"{prefix}{name}.", child
         levels.append((f"{prefix}{name}.", children(child)))
         if len(levels) > DEEPEST:
-            raise RefusedError("contains itself")
+            raise RefusedError(f"nests its parts more than {DEEPEST} deep")
 
 
 def _bounded(items: Iterable[T]) -> Iterator[T]:

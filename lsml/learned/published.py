@@ -73,8 +73,8 @@ def published(tensors: Mapping[str, Tensor], recipe: Recipe) -> RLN:
     channels = rule.phases * (1 + rule.history)
     if first.shape[1] != channels:
         raise ValueError(
-            f"the V-Net has {first.shape[1]} input channels; {rule.phases} phases and a "
-            f"history of {rule.history} make {channels}"
+            f"the V-Net has {first.shape[1]} input channels; {rule.phases} phases and "
+            f"a history of {rule.history} make {channels}"
         )
     return rule
 

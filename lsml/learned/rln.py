@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
+from lsml.learned.layers import packed
 from lsml.learned.recurrent import Recurrent
 from lsml.learned.rule import LearnedRule, indicators, single
 from lsml.typing import Field, Memory
@@ -76,6 +77,7 @@ class RLN(LearnedRule):
                 raise ValueError(f"RLN {name} = {value} must be {least} or more")
         count = 1 if tied else passes
         self.networks = nn.ModuleList(new(network, i) for i in range(count))
+        self.parts = len(Past._fields)
         self.passes, self.history, self.tied = passes, history, tied
         self.phases, self.components, self.load = phases, tuple(components), load
 
@@ -90,7 +92,7 @@ class RLN(LearnedRule):
         field: Field | None = None,
     ) -> Past:
         """Indicators, and y_0."""
-        weight = next(self.parameters())
+        weight = next(self.parameters(), torch.empty(0, device=labels.device))
         if weight.device != labels.device:
             raise ValueError(
                 f"the weights of {type(self).__name__} are on {weight.device} and the "
@@ -102,17 +104,17 @@ class RLN(LearnedRule):
         iterates[:, 0] = self._uniform(iterates)
         if field is not None:
             iterates[:, 0] = field / amplitudes.reshape(-1, *[1] * labels.ndim)
-        kept = self.networks[0].channels if self._recurrent else 0
+        kept = first.channels if isinstance(first := self.networks[0], Recurrent) else 0
         state = phases.new_zeros(len(labels), kept, *labels.shape[1:])
         return Past(amplitudes.to(weight.dtype), phases, iterates, state)
 
     def advance(self, memory: Memory, k: int) -> Past:
         """y_R + f_k, shifted into the history."""
         past = Past(*memory)
-        network = self.networks[0 if self.tied else k]
+        network: nn.Module = self.networks[0 if self.tied else k]
         products = past.iterates[:, :, :, None] * past.phases[:, None, None]
-        features, state = products.flatten(1, 3), past.state
-        if self._recurrent:
+        features, state = packed(products.flatten(1, 3)), past.state
+        if isinstance(network, Recurrent):
             change, state = network(features, state)
         else:
             change = network(features)
@@ -127,10 +129,6 @@ class RLN(LearnedRule):
         past = Past(*memory)
         newest = past.iterates[:, 0]
         return newest * past.amplitude.reshape(-1, *[1] * (newest.ndim - 1))
-
-    @property
-    def _recurrent(self) -> bool:
-        return isinstance(self.networks[0], Recurrent)
 
     def _uniform(self, iterates: Float[Tensor, "b t o *n"]) -> Float[Tensor, "o *one"]:
         """y_R: 1 in the component of the load, 0 in the others."""
@@ -155,6 +153,7 @@ def new(network: nn.Module | Factory, i: int) -> nn.Module:
         return network
     copy = deepcopy(network)
     for module in copy.modules():
-        if hasattr(module, "reset_parameters"):
-            module.reset_parameters()
+        reset = getattr(module, "reset_parameters", None)
+        if callable(reset):
+            reset()
     return copy

@@ -32,6 +32,8 @@ class LearnedRule(nn.Module, ABC):
     passes : steps N after which it is complete.
     phases : how many a microstructure must have.
     components : places of the predicted components in a Mandel vector.
+    load : component of the mean strain that it is trained under.
+    parts : tensors in its memory.
     contrast : stiffest over softest phase of the data; None if that is not known.
     record : how it was made, in words and numbers that JSON can hold.
     """
@@ -39,6 +41,8 @@ class LearnedRule(nn.Module, ABC):
     passes: int
     phases: int
     components: tuple[int, ...]
+    load: int = 0
+    parts: int
     contrast: float | None = None
     record: Mapping[str, Any] = MappingProxyType({})
     requires: Tags = frozenset({"compatible"})
@@ -83,12 +87,16 @@ class LearnedRule(nn.Module, ABC):
 
     def forward(self, labels: Integer[Tensor, "b *n"]) -> Float[Tensor, "b k o *n"]:
         """Output of every pass under a load case of unit amplitude."""
-        memory = self.begin(labels, torch.ones(len(labels), 1, device=labels.device))
+        memory = self.begin(labels, self.unit(labels))
         outputs = []
         for k in range(self.passes):
             memory = self.advance(memory, k)
             outputs.append(self.output(memory))
         return torch.stack(outputs, 1)
+
+    def unit(self, labels: Integer[Tensor, "b *n"]) -> Float[Tensor, "b l"]:
+        """The load case of unit amplitude, for each sample."""
+        return torch.ones(len(labels), 1, device=labels.device)
 
     def init(self, problem: Problem, x: Vector, k: int) -> tuple[Vector, Memory]:
         """Look at microstructure and load, and take the field of x for y_0."""
@@ -108,24 +116,23 @@ class LearnedRule(nn.Module, ABC):
         """One pass, and the compatible field that belongs to its output."""
         memory = self.advance(memory, min(it.k, self.passes - 1))
         field = self.output(memory).to(it.x.dtype)
-        if len(self.components) == 1:
-            return problem.from_component(field[:, 0], self.components[0]), memory
-        return problem.enter(field), memory
+        return completed(problem, field, self.components), memory
 
     def _specimen(self, problem: Problem) -> Specimen:
         """What the problem shows, if the rule can make something of it."""
         specimen, name = problem.specimen(), type(self).__name__
         if specimen is None:
             raise ValueError(
-                f"{name} needs labels, phases without eigenstrain and a prescribed mean "
-                "strain; this problem has something else"
+                f"{name} needs labels, phases without eigenstrain and a prescribed "
+                "mean strain; this problem has something else"
             )
         phases, c = specimen.image.table.shape[1:3]
         if phases != self.phases:
             raise ValueError(
                 f"{name} was made for {self.phases} phases; this problem has {phases}"
             )
-        if len(self.components) not in (1, c) or max(self.components) >= c:
+        known = [(i,) for i in range(c)] + [tuple(range(c))]
+        if self.components not in known:
             raise ValueError(
                 f"{name} predicts components {self.components} of {c}: one or all"
             )
@@ -144,6 +151,13 @@ class LearnedRule(nn.Module, ABC):
                     f"and is asked to predict at contrast {value:g}",
                     stacklevel=2,
                 )
+
+
+def completed(problem: Problem, field: Field, components: tuple[int, ...]) -> Vector:
+    """The compatible unknown of predicted components, one or all, in strain units."""
+    if len(components) == 1:
+        return problem.from_component(field[:, 0], components[0])
+    return problem.admit(problem.enter(field))
 
 
 def stiffnesses(specimen: Specimen) -> Float[Tensor, "b p"]:

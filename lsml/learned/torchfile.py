@@ -5,12 +5,12 @@ import math
 import sys
 import zipfile
 from collections.abc import Callable
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lsml.learned.unpickler import RefusedError, Storage, Strided, load, shown
+from lsml.learned.unpickler import RefusedError, Storage, Stream, Strided, load, shown
 
 ZIP, PICKLE = b"PK\x03\x04", "data.pkl"
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the format before torch 1.6
@@ -24,7 +24,7 @@ class Contents(NamedTuple):
     byteorder: str
 
 
-def contents(stream: IO[bytes], length: int) -> Contents:
+def contents(stream: Stream, length: int) -> Contents:
     """Of a file of so many bytes; storages are read later, as long as it is open.
 
     Raises
@@ -37,7 +37,7 @@ def contents(stream: IO[bytes], length: int) -> Contents:
     return _zip(stream, length) if zipped else _legacy(stream, length)
 
 
-def _zip(stream: IO[bytes], length: int) -> Contents:
+def _zip(stream: Stream, length: int) -> Contents:
     """An archive of ``NAME/data.pkl``, ``NAME/byteorder`` and ``NAME/data/KEY``."""
     archive = zipfile.ZipFile(stream)
     names = set(archive.namelist())
@@ -61,7 +61,7 @@ def _zip(stream: IO[bytes], length: int) -> Contents:
     return Contents(root, lambda storage: read(f"data/{storage.key}"), order.decode())
 
 
-def _legacy(stream: IO[bytes], length: int) -> Contents:
+def _legacy(stream: Stream, length: int) -> Contents:
     """Five pickles, then each storage: how many numbers as int64, and the numbers."""
     storages: dict[str, Storage] = {}
     if load(stream, storages) != MAGIC or load(stream, storages) != PROTOCOL:
@@ -107,25 +107,21 @@ class Tensors:
         """
         storage, offset, size, stride = described
         last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
-        inside = last < storage.numel or (0 in size and offset <= storage.numel)
+        inside = (offset if 0 in size else last + 1) <= storage.numel
         if min(offset, *size, *stride, 0) < 0 or not inside:
             raise RefusedError(
-                f"describes a tensor outside of its storage: size {size}, stride "
-                f"{stride}, offset {offset} in {storage.numel} numbers"
+                f"describes a tensor outside of its storage: size {shown(size)}, "
+                f"stride {shown(stride)}, offset {offset} in {storage.numel} numbers"
             )
         # Strides of zero repeat numbers: without a bound a few bytes fill the memory.
         if math.prod(n for n in size if n) > self.length:
-            raise RefusedError(f"describes a tensor of absurd size {size}")
+            raise RefusedError(f"describes a tensor of absurd size {shown(size)}")
         if storage.key not in self.storages:
             self.storages[storage.key] = self._flat(storage)
         return self.storages[storage.key].as_strided(size, stride, offset)
 
     def _flat(self, storage: Storage) -> Tensor:
         expected = _nbytes(storage)
-        if expected > self.length:
-            raise RefusedError(
-                f"describes a storage of {expected} bytes, but has {self.length} in all"
-            )
         raw = bytearray(self.file.raw(storage))
         if len(raw) != expected:
             raise RefusedError(

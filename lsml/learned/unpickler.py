@@ -1,29 +1,34 @@
 """Pickles read without running anything: unknown classes become inert placeholders.
 
-A pickle is a program. This one may build dictionaries, lists, numbers and text, describe
-tensors by their storage and strides, and fill the state of objects whose classes nobody
-here knows. Whatever else it names is refused, before anything would be imported.
+A pickle is a program. Here it may build dictionaries, lists, numbers and text, describe
+tensors by their storage and strides, and fill the state of objects of unknown classes.
+Whatever else it names is refused, before anything would be imported.
 """
 
 import io
 import pickle
 import pickletools
 import sys
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from pathlib import Path
-from typing import IO, ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, TypeAlias
 
 import torch
 
-# An extension code names a global without its name, INST and OBJ call what they name, and
-# PERSID holds text only, which torch never writes.
+Stream: TypeAlias = io.BufferedReader | io.BytesIO
+
+# An extension code stands for a global without naming it, and is looked up in a cache
+# first; INST and OBJ call what they name; PERSID holds text, which torch never writes.
 INSTRUCTIONS_REFUSED = frozenset({"EXT1", "EXT2", "EXT4", "INST", "OBJ", "PERSID"})
 MEMORIZING = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
-# pickle protocols below 3 use Python 2's names.
-RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
-# Standard classes that configurations are made of: objects with nothing but a state.
-NAMESPACES = frozenset({("argparse", "Namespace"), ("types", "SimpleNamespace")})
+MOST_TUPLES = 50_000  # four to a tensor; as a key, nested, more overflow the C stack
+# Known names of objects without arguments; the last is in all modules before torch 1.4.
+INERT = {
+    ("argparse", "Namespace"),
+    ("types", "SimpleNamespace"),
+    ("torch.nn.backends.thnn", "_get_thnn_function_backend"),
+}
 
 
 class RefusedError(Exception):
@@ -54,7 +59,7 @@ class Placeholder:
     label: ClassVar[str] = ""
     state: dict[object, object]
 
-    def __new__(cls, *arguments: object, **named: object) -> Self:
+    def __new__(cls, *arguments: object, **named: object) -> "Placeholder":
         if arguments or named:
             raise RefusedError(f"calls {cls.label} with arguments")
         made = super().__new__(cls)
@@ -122,10 +127,10 @@ def parameter(data: object, _requires_grad: object, _hooks: object) -> object:
 
 def reconstructed(kind: object, base: object, state: object) -> Placeholder:
     """What copyreg does in protocols 0 and 1, for placeholders of object only."""
-    known = isinstance(kind, type) and issubclass(kind, Placeholder)
-    if not known or base is not OBJECT or state is not None:
-        raise RefusedError("calls copyreg._reconstructor for a class that is not inert")
-    return kind()
+    empty = base is OBJECT and state is None
+    if empty and isinstance(kind, type) and issubclass(kind, Placeholder):
+        return kind()
+    raise RefusedError("calls copyreg._reconstructor for more than an empty object")
 
 
 def sequence(*parts: object) -> object:
@@ -169,17 +174,18 @@ ADMITTED: Mapping[tuple[str, str], object] = {
 class InertUnpickler(pickle.Unpickler):
     """Admits by exact name; ``storages`` collects what the tensors lie in."""
 
-    def __init__(self, stream: IO[bytes], storages: dict[str, Storage]) -> None:
+    def __init__(self, stream: Stream, storages: dict[str, Storage]) -> None:
         super().__init__(stream, encoding="utf-8")
         self.storages = storages
         self.placeholders: dict[tuple[str, str], type[Placeholder]] = {}
 
     def find_class(self, module: str, name: str) -> object:
-        named = (RENAMED.get(module, module), name)
+        python3 = (IMPORT_MAPPING.get(module, module), name)
+        named = NAME_MAPPING.get((module, name), python3)  # protocols below 3
         if named in ADMITTED:
             return ADMITTED[named]
         label = shown(".".join(named))
-        if not (named in NAMESPACES or is_unknown(named[0])):
+        if not (named in INERT or is_unknown(named[0])):
             raise RefusedError(f"asks for {label}, which no tensor needs")
         if named not in self.placeholders:
             body = {"__slots__": (), "label": label}
@@ -217,22 +223,26 @@ def is_unknown(module: str) -> bool:
     return spec is None or spec.origin is None
 
 
-def load(stream: IO[bytes], storages: dict[str, Storage]) -> object:
-    """The next pickle of the stream, as dictionaries, numbers, text and descriptions."""
-    start, highest = stream.tell(), 0
+def load(stream: Stream, storages: dict[str, Storage]) -> object:
+    """The next pickle of the stream: containers, numbers, text and descriptions."""
+    start, highest, tuples = stream.tell(), 0, 0
     for instruction, argument, _ in pickletools.genops(stream):
-        if instruction.name in INSTRUCTIONS_REFUSED:
-            raise RefusedError(f"uses the pickle instruction {instruction.name}")
-        if instruction.name in MEMORIZING:
-            highest = max(highest, int(argument))
+        name = instruction.name
+        if name in INSTRUCTIONS_REFUSED:
+            raise RefusedError(f"uses the pickle instruction {name}")
+        if name in MEMORIZING:
+            highest = max(highest, int(argument or 0))
+        tuples += name.startswith("TUPLE")
     length = stream.tell() - start
     if highest > length:  # pickle would allocate that many places
         raise RefusedError(f"numbers {highest} objects in {length} bytes")
+    if tuples > MOST_TUPLES:
+        raise RefusedError(f"holds {tuples} tuples, more than {MOST_TUPLES}")
     stream.seek(start)
     return InertUnpickler(io.BytesIO(stream.read(length)), storages).load()
 
 
-def shown(text: str | Path) -> str:
+def shown(text: object) -> str:
     """On one line, and short."""
     words = " ".join(str(text).split())
     return words if len(words) <= 100 else f"{words[:100]}…"

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from lsml.green import GreenOperator
 from lsml.law import PhaseLaw
+from lsml.mandel import projectors
 from lsml.native.element import slab
 from lsml.native.threads import spread
 from lsml.native.transform import Array, Solver, solvers
 from lsml.physics.discretization.multilinear import GAUSS, Multilinear
-from lsml.physics.mandel import projectors
 from lsml.physics.moduli import CUBIC, Stiffness, upper
 
 PLACES = {2: (0, 2, 4), 3: (0, 1, 2, 3, 4, 5)}  # of Mandel components in 3-D

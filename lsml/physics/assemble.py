@@ -7,12 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lsml.green import (
-    Discretization,
-    GreenOperator,
-    free_compliance,
-    green_operator,
-)
+from lsml.discretization import Discretization
+from lsml.green import GreenOperator, free_compliance, green_operator
 from lsml.law import PhaseLaw, Uniform
 from lsml.physics.loads import Load
 from lsml.physics.reference import reference_medium

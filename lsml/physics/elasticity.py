@@ -11,12 +11,12 @@ from torch import Tensor
 
 from lsml.grid import Grid
 from lsml.law import PhaseLaw
+from lsml.mandel import DIMENSION, components, projectors, symmetric_gradient
 from lsml.physics.assemble import assemble, fit, on_device
 from lsml.physics.discretization import discretization as scheme_named
 from lsml.physics.labels import as_labels, check_range
 from lsml.physics.loads import Load
 from lsml.physics.loads import load as make_load
-from lsml.physics.mandel import DIMENSION, components, projectors, symmetric_gradient
 from lsml.physics.moduli import Stiffness, isotropic
 from lsml.physics.phases import Phase, Phases, phase_table
 from lsml.strain_form import StrainForm

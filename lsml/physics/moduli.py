@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lsml.law import Entry
-from lsml.physics.mandel import PLANE
+from lsml.mandel import PLANE
 
 Modulus = float | int | Tensor
 Convert = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from lsml.io.atomic import replacing
+from lsml.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes

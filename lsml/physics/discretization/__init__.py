@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from lsml.green import Differential, Discretization
+from lsml.discretization import Differential, Discretization
 from lsml.grid import Grid
 from lsml.physics.discretization.bbar import bbar
 from lsml.physics.discretization.multilinear import GAUSS, MIDPOINT, Multilinear

@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lsml.green import Differential
+from lsml.discretization import Differential
 from lsml.grid import Grid
+from lsml.mandel import projectors
 from lsml.physics.discretization.multilinear import GAUSS, MIDPOINT, Multilinear
-from lsml.physics.mandel import projectors
 from lsml.typing import Field, Potential
 
 

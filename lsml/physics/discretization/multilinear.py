@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from lsml.green import AxisFactor, Differential, Discretization
+from lsml.discretization import AxisFactor, Differential, Discretization
 from lsml.grid import Grid
 from lsml.typing import Field, Potential
 

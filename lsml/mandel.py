@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lsml.green import Differential
+from lsml.discretization import Differential
 
 PAIRS = {
     2: ((0, 0), (1, 1), (0, 1)),

@@ -1,0 +1,178 @@
+"""What a training run leaves on disk: where it is, its best weights, its curve."""
+
+import csv
+import json
+import time
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from lsml.atomic import replacing
+from lsml.learned.checkpoint import save
+from lsml.learned.rule import LearnedRule
+
+LAST, BEST, LOG = "last.ckpt", "best.safetensors", "log.csv"
+INTERVAL = 60.0  # seconds between two checkpoints
+
+
+class Row(NamedTuple):
+    """One epoch: mean loss, learning rate, and MASE of the validation in percent."""
+
+    epoch: int
+    loss: float
+    learning_rate: float
+    validation: float | None
+
+    @property
+    def score(self) -> float:
+        """What the best epoch has least of."""
+        return self.loss if self.validation is None else self.validation
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """The part of a training run that is kept."""
+
+    rule: LearnedRule
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next batch depends on."""
+        ...
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go back to it."""
+        ...
+
+
+class Journal:
+    """Epochs and best weights of a run, in memory."""
+
+    def __init__(self, identity: Mapping[str, Any]) -> None:
+        self.identity = dict(identity)
+        self.rows: list[Row] = []
+        self.best: dict[str, Tensor] | None = None
+
+    def restore(self, run: Resumable) -> None:
+        """Nothing is left of an earlier run."""
+
+    def due(self) -> bool:
+        """Whether it is time to keep the state."""
+        return False
+
+    def keep(self, run: Resumable) -> None:
+        """Keep the state between two batches."""
+
+    def enter(self, run: Resumable, row: Row) -> None:
+        """An epoch is complete."""
+        better = all(row.score < earlier.score for earlier in self.rows)
+        self.rows.append(row)
+        if better or self.best is None:
+            state = run.rule.state_dict()
+            self.best = {name: value.detach().clone() for name, value in state.items()}
+
+    def best_into(self, rule: LearnedRule) -> None:
+        """Give a rule the weights of the best epoch, and note how it came to them."""
+        assert self.best is not None
+        rule.load_state_dict(self.best)
+        best = min(self.rows, key=lambda row: row.score)
+        training = self.identity | {
+            "best_epoch": best.epoch,
+            "validation_mase": best.validation,
+        }
+        rule.record = dict(rule.record) | {"training": training}
+
+
+class FolderJournal(Journal):
+    """The same in a folder, so that a run can be interrupted at any moment."""
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        super().__init__(identity)
+        self.folder, self.kept = folder, time.monotonic()
+        self.writer: Any = None
+
+    def restore(self, run: Resumable) -> None:
+        """Go on where the folder says; refuse another run's."""
+        path = self.folder / LAST
+        if not path.exists():
+            return
+        try:
+            state = torch.load(path, weights_only=True, map_location="cpu")
+            identity = json.loads(state["identity"])
+        except (RuntimeError, KeyError, OSError, EOFError, ValueError) as error:
+            raise ValueError(f"{path} is no checkpoint of lsml ({error})") from None
+        wanted = json.loads(json.dumps(self.identity))
+        for name in sorted(set(wanted) | set(identity)):
+            if identity.get(name) != wanted.get(name):
+                raise ValueError(
+                    f"{self.folder} holds a run with {name} = {identity.get(name)!r}, "
+                    f"not {wanted.get(name)!r}: choose another folder"
+                )
+        run.load_state(state["run"])
+        self.rows = [Row(*values) for values in state["rows"]]
+        self.best = state["best"]
+
+    def due(self) -> bool:
+        """A minute after the last time."""
+        return time.monotonic() - self.kept > INTERVAL
+
+    def keep(self, run: Resumable) -> None:
+        """Replace the checkpoint."""
+        state = {
+            "identity": json.dumps(self.identity),
+            "run": run.state(),
+            "rows": [tuple(row) for row in self.rows],
+            "best": self.best,
+        }
+        with replacing(self.folder / LAST) as temporary:
+            torch.save(state, temporary)
+        self.kept = time.monotonic()
+
+    def enter(self, run: Resumable, row: Row) -> None:
+        """Keep state and curve."""
+        super().enter(run, row)
+        self.keep(run)
+        with replacing(self.folder / LOG) as path, path.open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(Row._fields)
+            writer.writerows(self.rows)
+        self._to_tensorboard(row)
+
+    def best_into(self, rule: LearnedRule) -> None:
+        """Also as a file."""
+        super().best_into(rule)
+        save(rule, self.folder / BEST)
+
+    def _to_tensorboard(self, row: Row) -> None:
+        if find_spec("tensorboard") is None:
+            return
+        if self.writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(str(self.folder))
+        self.writer.add_scalar("loss/train", row.loss, row.epoch)
+        if row.validation is not None:
+            self.writer.add_scalar("mase/validation", row.validation, row.epoch)
+        self.writer.flush()
+
+
+def open_journal(folder: str | Path | None, identity: Mapping[str, Any]) -> Journal:
+    """In a folder, which is made if its parent exists; in memory for None.
+
+    Raises
+    ------
+    ValueError
+        The parent does not exist, or the path is a file.
+    """
+    if folder is None:
+        return Journal(identity)
+    path = Path(folder)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file; a training run needs a folder")
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot make {path}: the folder {path.parent} does not exist")
+    path.mkdir(exist_ok=True)
+    return FolderJournal(path, identity)

@@ -1,0 +1,290 @@
+"""Training of learned rules, resumable at any moment.
+
+Lightning Fabric places model and data and keeps the precision; the rule stays an
+ordinary module. A run is a folder: ``last.ckpt`` to go on from, ``best.safetensors`` by
+validation, ``log.csv``, and the files of TensorBoard where it is installed.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lsml.learned.checkpoint import described
+from lsml.learned.journal import Journal, Row, open_journal
+from lsml.learned.losses import LOSSES, Loss, name_of, shares
+from lsml.learned.rule import LearnedRule
+from lsml.learned.sample import Sample, Samples
+from lsml.learned.shuffle import Shuffled
+from lsml.metrics import mase
+
+FLOOR = 1e-8  # learning rate at the end
+Precision: TypeAlias = Literal["32-true", "64-true", "16-mixed", "bf16-mixed"]
+Observe: TypeAlias = Callable[[int, int, int, float], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train; the defaults are those of Kelly & Kalidindi (2021) and their code.
+
+    Attributes
+    ----------
+    epochs : passes over the data; the learning rate falls to 1e-8 along a cosine.
+    batch : samples of a step.
+    learning_rate : of Adam, at first.
+    loss : ``"mse"``, ``"rmse"`` or any :class:`Loss`.
+    iterate_weights : of the iterates, see :func:`lsml.learned.losses.shares`.
+    clip : largest norm of the gradient; None for 2·N.
+    seed : of the order of the samples, and of dropout.
+    precision : of Fabric: ``"32-true"``, ``"bf16-mixed"``, ...
+    accelerator : of Fabric: ``"auto"``, ``"cpu"``, ``"cuda"``.
+    compile : let PyTorch compile the rule.
+    workers : processes that read samples.
+    """
+
+    epochs: int = 60
+    batch: int = 32
+    learning_rate: float = 2e-3
+    loss: str | Loss = "mse"
+    iterate_weights: str | Sequence[float] = "uniform"
+    clip: float | None = None
+    seed: int = 0
+    precision: Precision = "32-true"
+    accelerator: str = "auto"
+    compile: bool = False
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} = {getattr(self, name)!r} must be positive")
+        if isinstance(self.loss, str) and self.loss not in LOSSES:
+            known = ", ".join(LOSSES)
+            raise ValueError(f"loss {self.loss!r} is unknown; choose one of {known}")
+
+    def described(self) -> dict[str, Any]:
+        """What decides on the result, as JSON can hold it."""
+        weights = self.iterate_weights
+        return {
+            "epochs": self.epochs,
+            "batch": self.batch,
+            "learning_rate": self.learning_rate,
+            "loss": name_of(self.loss),
+            "iterate_weights": weights if isinstance(weights, str) else list(weights),
+            "clip": self.clip,
+            "seed": self.seed,
+            "precision": self.precision,
+        }
+
+
+def train(  # noqa: PLR0913 (the public entry)
+    rule: LearnedRule,
+    dataset: Samples,
+    validation: Samples | None = None,
+    folder: str | Path | None = None,
+    plan: Plan = Plan(),
+    *,
+    seconds: float | None = None,
+    observe: Observe | None = None,
+) -> list[Row]:
+    """Train a rule in place; it ends with the weights of its best epoch.
+
+    Parameters
+    ----------
+    dataset, validation : samples; without validation the training loss decides.
+    folder : where to keep the run. One that was interrupted goes on where it was, with
+        the result that it would have had; None keeps nothing.
+    seconds : stop, resumably, when so many have passed.
+    observe : called with (epoch, batch, batches, loss) after every step.
+
+    Returns
+    -------
+    list of Row
+        One for each epoch that is complete.
+
+    Raises
+    ------
+    ValueError
+        No samples or some of other components, unknown names, a folder that holds
+        another run, or a rule that cannot be saved there.
+    FloatingPointError
+        The loss is no longer finite.
+    """
+    check(rule, dataset, "training")
+    if validation is not None:
+        check(rule, validation, "validation")
+    who = identity(rule, dataset, plan)
+    if folder is not None:
+        made = described(rule)
+        who |= {"rule": made["rule"], "network": made["network"]}
+    journal = open_journal(folder, who)
+    run = Training(rule, dataset, validation, plan, journal, observe)
+    run.until(None if seconds is None else time.monotonic() + seconds)
+    return journal.rows
+
+
+def identity(rule: LearnedRule, dataset: Samples, plan: Plan) -> dict[str, Any]:
+    """What must be the same for a run to go on."""
+    count = sum(p.numel() for p in rule.parameters())
+    return plan.described() | {"samples": len(dataset), "parameters": count}
+
+
+def check(rule: LearnedRule, samples: Samples, use: str) -> None:
+    """Refuse samples that a rule cannot learn from.
+
+    Raises
+    ------
+    ValueError
+        There are none, or they hold more or fewer components than it predicts.
+    """
+    if len(samples) == 0:
+        raise ValueError(f"the {use} set has no samples")
+    stored, wanted = samples[0].strain.shape[0], len(rule.components)
+    if stored != wanted:
+        raise ValueError(
+            f"the {use} samples hold {stored} components of the strain; this "
+            f"{type(rule).__name__} predicts {wanted}"
+        )
+
+
+class Training:
+    """A run between two batches."""
+
+    def __init__(
+        self,
+        rule: LearnedRule,
+        dataset: Samples,
+        validation: Samples | None,
+        plan: Plan,
+        journal: Journal,
+        observe: Observe | None,
+    ) -> None:
+        from lightning.fabric import Fabric
+
+        torch.manual_seed(plan.seed)
+        self.rule, self.plan, self.journal, self.observe = rule, plan, journal, observe
+        self.fabric = Fabric(
+            accelerator=plan.accelerator, devices=1, precision=plan.precision
+        )
+        self.fabric.launch()
+        optimizer = torch.optim.Adam(rule.parameters(), lr=plan.learning_rate)
+        self.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(
+            optimizer, plan.epochs, eta_min=FLOOR
+        )
+        if plan.compile:
+            rule.compile()
+        self.module, self.optimizer = self.fabric.setup(rule, optimizer)
+        self.order = Shuffled(len(dataset), plan.seed)
+        self.train_set = self._loader(dataset, self.order)
+        self.validation = None if validation is None else self._loader(validation)
+        self.weights = shares(plan.iterate_weights, rule.passes).to(self.fabric.device)
+        self.loss = LOSSES[plan.loss] if isinstance(plan.loss, str) else plan.loss
+        self.epoch = self.batch = 0
+        self.total = torch.zeros(2, dtype=torch.float64)  # loss times samples, samples
+        journal.restore(self)
+
+    def until(self, deadline: float | None) -> None:
+        """Train to the end, or to the first batch after a moment in time."""
+        while self.epoch < self.plan.epochs:
+            self.module.train()
+            self.order.begin(self.epoch, self.batch * self.plan.batch)
+            for samples in self.train_set:
+                self._step(Sample(*samples))
+                late = deadline is not None and time.monotonic() > deadline
+                if late or self.journal.due():
+                    self.journal.keep(self)
+                if late:
+                    return
+            self._close_epoch()
+        self.journal.best_into(self.rule)
+        self.rule.eval()
+
+    def _step(self, samples: Sample) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        iterates = self.module(samples.labels)
+        loss = (self.loss(iterates, samples) * self.weights).sum()
+        value = float(loss.detach())
+        if not value < float("inf"):
+            raise FloatingPointError(
+                f"the loss is {value} in batch {self.batch} of epoch {self.epoch}: "
+                "lower the learning rate"
+            )
+        self.fabric.backward(loss)
+        norm = 2.0 * self.rule.passes if self.plan.clip is None else self.plan.clip
+        self.fabric.clip_gradients(self.module, self.optimizer, max_norm=norm)
+        self.optimizer.step()
+        count = len(samples.labels)
+        self.total += torch.tensor([value * count, count], dtype=torch.float64)
+        self.batch += 1
+        if self.observe is not None:
+            self.observe(self.epoch, self.batch, self.batches, value)
+
+    @property
+    def batches(self) -> int:
+        """Of an epoch."""
+        return -(-self.order.count // self.plan.batch)
+
+    def _close_epoch(self) -> None:
+        mean = float(self.total[0] / self.total[1])
+        errors = None if self.validation is None else self._validate(self.validation)
+        rate = float(self.scheduler.get_last_lr()[0])
+        row = Row(self.epoch, mean, rate, errors)
+        self.scheduler.step()
+        self.epoch, self.batch = self.epoch + 1, 0
+        self.total = torch.zeros_like(self.total)
+        self.journal.enter(self, row)
+
+    @torch.no_grad()
+    def _validate(self, loader: Iterable[Sample]) -> float:
+        """Mean MASE of the last iterate, in percent."""
+        self.module.eval()
+        errors = [self._mase(Sample(*samples)) for samples in loader]
+        return float(torch.cat(errors).mean())
+
+    def _mase(self, samples: Sample) -> Tensor:
+        last = self.module(samples.labels)[:, -1].float()
+        place = self.rule.components.index(self.rule.load)
+        return mase(last[:, place], samples.strain[:, place])
+
+    def _loader(
+        self, dataset: Samples, order: Shuffled | None = None
+    ) -> Iterable[Sample]:
+        loader: DataLoader[Sample] = DataLoader(
+            dataset,  # type: ignore[arg-type]
+            batch_size=self.plan.batch,
+            sampler=order,
+            num_workers=self.plan.workers,
+            generator=torch.Generator(),  # not the one that dropout draws from
+            pin_memory=self.fabric.device.type == "cuda",
+        )
+        placed = self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+        return cast("Iterable[Sample]", placed)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next batch depends on."""
+        return {
+            "model": self.rule.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "total": self.total,
+            "random": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go back to it."""
+        self.rule.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.epoch, self.batch = state["epoch"], state["batch"]
+        self.total = state["total"].cpu()
+        torch.set_rng_state(state["random"].cpu())
+        if state["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
