@@ -1,7 +1,7 @@
 """What a learned prediction costs, beside CG to the same error. Run with ``--help``.
 
 For each rule: milliseconds and operations per microstructure, batch 1 and 32; then CG
-to the error that the rule reached. Also samples per second of generation and of training.
+to the error that the rule reached. Also samples per second of generation and training.
 """
 
 import argparse

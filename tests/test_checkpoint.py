@@ -229,6 +229,10 @@ def test_other_files_are_refused(path, tmp_path):
     save_file({"a": torch.ones(2)}, path)
     with pytest.raises(ValueError, match=r"neither saved by lsml nor .* \['a'\]"):
         lsml.load_rule("fln", path)
+    names = "model.conv_begin_1.conv.weight", "model.output_block.convflat.weight"
+    save_file({name: torch.ones(3) for name in names}, path)
+    with pytest.raises(ValueError, match=r"\(3,\) and \(3,\) are no convolutions"):
+        lsml.load_rule("fln", path)
     with pytest.raises(FileNotFoundError, match="neither a file nor shipped"):
         lsml.load_rule("fln", tmp_path / "absent.safetensors")
 

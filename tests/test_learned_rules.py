@@ -242,8 +242,8 @@ def test_the_field_is_compatible_and_has_the_mean(form, scheme, whole):
     Catches a field of six predicted components that the strain form takes as it is.
     """
     components = tuple(range(6)) if whole else (0,)
-    rule = RLN(toys(1, 2 * len(components), len(components)), 1, 0)
-    rule.components = components
+    o = len(components)
+    rule = RLN(toys(1, 2 * o, o), 1, 0, components=components)
     p = problem(random_labels((3, 4, 1)), SPACE, scheme, spacing=SPACING)
     sol = lsml.solve(p, rule, form=form, quadrature=True)
     torch.testing.assert_close(sol.mean_strain, torch.tensor([SPACE]).double())
@@ -350,14 +350,14 @@ def test_a_homogeneous_sample_is_solved_before_the_first_pass():
     Catches predictions that come back in another order when samples leave a batch.
     """
     labels = torch.as_tensor(random_labels((4, 5), batch=4))
-    labels[[0, 2]] = torch.tensor([0, 1])[:, None, None]
+    labels[[1, 3]] = torch.tensor([0, 1])[:, None, None]
     rule = RLN(toys(2, 6, 1), 2)
     sol = lsml.solve(problem(labels), rule, tol=1e-10)
-    done = [Status.CONVERGED, Status.COMPLETED] * 2
+    done = [Status.COMPLETED, Status.CONVERGED] * 2
     assert sol.status.tolist() == done
-    assert sol.iterations.tolist() == [0, 2, 0, 2]
+    assert sol.iterations.tolist() == [2, 0, 2, 0]
     want = straight(rule, labels, 2)[-1].detach()
-    want[[0, 2]] = 1.0
+    want[[1, 3]] = 1.0
     torch.testing.assert_close(sol.predicted, 1e-3 * want)
 
 
@@ -396,6 +396,11 @@ def test_networks_and_components_that_do_not_fit_are_refused():
         rule = RLN(Toy(6 * o, o), components=components)
         with pytest.raises(ValueError, match="of 3: one or all"):
             lsml.solve(p, rule)
+    with pytest.raises(ValueError, match=r"VNet has 4 input channels; 2 .* make 6"):
+        RLN(VNet(4, 1, 2))
+    for made in (RLN(VNet(6, 1, 3)), MKS((3, 3, 3))):
+        with pytest.raises(ValueError, match=r"made for 3 axes; .* has 2"):
+            lsml.solve(p, made)
     with pytest.raises(ValueError, match="RLN passes = 0 must be 1 or more"):
         RLN(Toy(6, 1), passes=0)
     uniform = p.start()

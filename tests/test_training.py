@@ -12,7 +12,7 @@ from cells import random_labels
 
 import lsml
 from lsml.displacement_form import DisplacementForm
-from lsml.learned import MKS, RLN, LearnedRule, Plan, ThreeLayer, VNet, evaluate, train
+from lsml.learned import RLN, LearnedRule, Plan, ThreeLayer, VNet, evaluate, train
 from lsml.learned.losses import Equilibrium, mse, rmse, shares
 from lsml.learned.sample import Sample
 
@@ -58,8 +58,8 @@ def test_one_sample_is_learned_by_heart():
     )
     true = lsml.solve(problem, "cg").strain[:, 0]
     sample = Sample(labels[0], (true / 1e-3).float())
-    rows = train(rule, [sample], plan=Plan(400, 1, 2e-2, clip=10.0, accelerator="cpu"))
-    assert len(rows) == 400
+    rows = train(rule, [sample], plan=Plan(200, 1, 1e-2, accelerator="cpu"))
+    assert len(rows) == 200
     assert min(row.loss for row in rows) < 1e-4 * rows[0].loss
     got = lsml.mase(lsml.solve(problem, rule).predicted[:, 0].double(), true)
     told = evaluate(rule, [sample])
@@ -72,8 +72,9 @@ def test_one_sample_is_learned_by_heart():
 def test_steps_are_adam_on_the_weighted_loss(loss, clip):
     """Against the loop written out, in float64, with all samples in one batch.
 
-    Learning rate along a cosine, gradient clipped (at 2·N by default). Catches a
-    schedule by batches, clipping before the sum, and weights that are not shares.
+    Learning rate along a cosine, gradient clipped, at 2·N by default; Fabric hands out
+    the iterates in float32. Catches a schedule by batches, clipping before the sum,
+    and weights that are not shares.
     """
     data, rule, other = samples(3), small(), small()
     other.double()
@@ -112,12 +113,12 @@ def test_steps_are_adam_on_the_weighted_loss(loss, clip):
         adam.step()
         losses.append(total.item())
         states.append(weights(other))
-    assert [row.loss for row in rows] == pytest.approx(losses, rel=1e-7)
+    assert [row.loss for row in rows] == pytest.approx(losses, rel=1e-6)
     best = states[losses.index(min(losses))]
-    torch.testing.assert_close(weights(rule), best, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(weights(rule), best, rtol=1e-6, atol=1e-7)
 
 
-class Stop(Exception):
+class PowerError(Exception):
     """The power fails."""
 
 
@@ -136,7 +137,7 @@ def run(folder, seed=0, stop=None, seconds=None, plan=PLAN):
     def observe(epoch, batch, batches, loss):
         assert batches == 3
         if (epoch, batch) == stop:
-            raise Stop
+            raise PowerError
 
     rule = dropping(seed)
     validation = samples(2, seed=9)
@@ -170,7 +171,7 @@ def check_same(whole, rule, rows, folder):
 def test_an_interrupted_run_ends_where_it_would_have(
     whole, stops, interval, tmp_path, monkeypatch
 ):
-    """Bit for bit: weights, curve and file, from other weights at each new start.
+    """Bit for bit: weights, curve and file, though each new start has other weights.
 
     Checkpoints after every batch, or after epochs only. Catches an optimizer, an order
     or random numbers of dropout that begin anew, and sums over a broken epoch.
@@ -178,14 +179,14 @@ def test_an_interrupted_run_ends_where_it_would_have(
     monkeypatch.setattr("lsml.learned.journal.INTERVAL", interval)
     folder = tmp_path / "run"
     for i, stop in enumerate(stops):
-        with pytest.raises(Stop):
-            run(folder, seed=i + 1, stop=stop)
+        with pytest.raises(PowerError):
+            run(folder, seed=i, stop=stop)
         torch.rand(7)  # what else happens in the process must not matter
     check_same(whole, *run(folder, seed=8), folder)
 
 
 def test_a_run_of_many_short_sittings(whole, tmp_path):
-    """`seconds` are over after every batch: ten sittings, the same end; one more is idle.
+    """No `seconds`, so one batch at a sitting: the same end; one more sitting is idle.
 
     Catches a sitting that ends between the last batch and the end of its epoch.
     """
@@ -211,17 +212,17 @@ journal.INTERVAL, replace, kept = 0.0, os.replace, []
 def killing(source, target):
     if Path(target).name == "last.ckpt":
         kept.append(target)
-        if len(kept) == 6:
+        if len(kept) == 7:
             os.kill(os.getpid(), signal.SIGKILL)
     replace(source, target)
 
 os.replace = killing
-t.run(Path(sys.argv[2]), seed=4)
+t.run(Path(sys.argv[2]))
 """
 
 
 def test_a_run_that_was_killed_while_it_wrote(whole, tmp_path):
-    """SIGKILL before the sixth checkpoint has its name; the fifth is whole."""
+    """SIGKILL before the seventh checkpoint has its name; the sixth is whole."""
     folder = tmp_path / "run"
     command = [sys.executable, "-c", KILLED, str(HERE), str(folder)]
     ended = subprocess.run(command, check=False, timeout=300, env=dict(os.environ))
@@ -345,8 +346,8 @@ def test_equilibrium_is_the_square_of_the_certified_error(whole):
     labels[1] = 1
     o = len(loss.components)
     torch.manual_seed(2)
-    rule = RLN(ThreeLayer(4 * o, o, 2, 4).double(), 2, 1, tied=True)
-    rule.components = loss.components
+    network, components = ThreeLayer(4 * o, o, 2, 4).double(), loss.components
+    rule = RLN(network, 2, 1, tied=True, components=components)
     alone = [
         lsml.solve(make(labels[i : i + 1]), rule, tol=1e-99).history for i in (0, 2)
     ]
@@ -443,22 +444,14 @@ def test_a_folder_holds_one_run(tmp_path):
         loss="rmse",
     )
     refuse("a run with samples = 2, not 3", small(), samples(3), folder, **same)
-    refuse(
-        "a run with rule = ",
-        small(load=0, phases=2).eval() and other(),
-        data,
-        folder,
-        **same,
-    )
-    (folder / "last.ckpt").write_bytes(b"PK half of it")
+    twin = RLN(partial(ThreeLayer, 4, 1, 2, width=3), 2, 0, phases=4)  # as many weights
+    refuse("a run with rule = ", twin, data, folder, **same)
+    last = folder / "last.ckpt"
+    for damaged in (b"PK half of it", last.read_bytes()[:-900], b""):
+        last.write_bytes(damaged)
+        refuse("is no checkpoint of lsml", small(), data, folder, **same)
+    torch.save([1, 2], last)
     refuse("is no checkpoint of lsml", small(), data, folder, **same)
-
-
-def other():
-    """As many parameters, but another recursion."""
-    return RLN(
-        partial(ThreeLayer, 4, 1, 2, width=3), 2, 1, load=0, phases=2, tied=False
-    )
 
 
 def test_a_loss_that_is_not_finite_ends_the_run():
@@ -473,5 +466,3 @@ def test_a_loss_that_is_not_finite_ends_the_run():
         error=FloatingPointError,
     )
     assert torch.equal(weights(rule), before)
-    with pytest.raises(ValueError, match="no samples"):
-        MKS(SHAPE).fit([])

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -17,6 +18,15 @@ from lsml.learned.rule import LearnedRule
 
 LAST, BEST, LOG = "last.ckpt", "best.safetensors", "log.csv"
 INTERVAL = 60.0  # seconds between two checkpoints
+UNREADABLE = (  # what a damaged checkpoint makes of torch.load, and what follows
+    RuntimeError,
+    KeyError,
+    TypeError,
+    OSError,
+    EOFError,
+    ValueError,
+    UnpicklingError,
+)
 
 
 class Row(NamedTuple):
@@ -95,15 +105,17 @@ class FolderJournal(Journal):
         self.writer: Any = None
 
     def restore(self, run: Resumable) -> None:
-        """Go on where the folder says; refuse another run's."""
+        """Go on where the folder says, or keep the beginning; refuse another run's."""
         path = self.folder / LAST
         if not path.exists():
+            self.keep(run)
             return
         try:
             state = torch.load(path, weights_only=True, map_location="cpu")
             identity = json.loads(state["identity"])
-        except (RuntimeError, KeyError, OSError, EOFError, ValueError) as error:
-            raise ValueError(f"{path} is no checkpoint of lsml ({error})") from None
+        except UNREADABLE as error:
+            reason = type(error).__name__
+            raise ValueError(f"{path} is no checkpoint of lsml ({reason})") from None
         wanted = json.loads(json.dumps(self.identity))
         for name in sorted(set(wanted) | set(identity)):
             if identity.get(name) != wanted.get(name):

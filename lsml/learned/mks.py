@@ -96,6 +96,11 @@ class MKS(LearnedRule):
         field: Field | None = None,
     ) -> Linear:
         """Indicators and the uniform field, from wherever it starts."""
+        if len(self.shape) != labels.ndim - 1:
+            raise ValueError(
+                f"the MKS was made for {len(self.shape)} axes; this microstructure has "
+                f"{labels.ndim - 1}"
+            )
         phases = self._indicators(labels)
         uniform = phases.new_tensor([float(c == self.load) for c in self.components])
         start = uniform.reshape(1, -1, *[1] * (labels.ndim - 1))

@@ -56,6 +56,11 @@ def published(tensors: Mapping[str, Tensor], recipe: Recipe) -> RLN:
         A tensor is missing, strange or of another shape.
     """
     first, last = tensors[PREFIX + FIRST], tensors[PREFIX + LAST]
+    if first.ndim < 4 or last.ndim != first.ndim:
+        raise ValueError(
+            f"tensors of shape {tuple(first.shape)} and {tuple(last.shape)} are no "
+            "convolutions of the published V-Net"
+        )
     network = VNet(first.shape[1], last.shape[0], first.ndim - 2)
     wanted = dict(network.state_dict())
     given = {renamed(name): ours(value) for name, value in tensors.items()}
@@ -69,14 +74,7 @@ def published(tensors: Mapping[str, Tensor], recipe: Recipe) -> RLN:
                 f"{tuple(wanted[name].shape)} in the published V-Net"
             )
     network.load_state_dict(given)
-    rule = RLN(network, recipe.passes, recipe.history, recipe.tied)
-    channels = rule.phases * (1 + rule.history)
-    if first.shape[1] != channels:
-        raise ValueError(
-            f"the V-Net has {first.shape[1]} input channels; {rule.phases} phases and "
-            f"a history of {rule.history} make {channels}"
-        )
-    return rule
+    return RLN(network, recipe.passes, recipe.history, recipe.tied)
 
 
 def renamed(name: str) -> str:

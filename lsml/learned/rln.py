@@ -6,7 +6,7 @@ with y the strain over the mean strain, y_R that of a homogeneous medium, m the
 microstructure, and f_i a network of mean zero.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import NamedTuple
 
@@ -80,6 +80,15 @@ class RLN(LearnedRule):
         self.parts = len(Past._fields)
         self.passes, self.history, self.tied = passes, history, tied
         self.phases, self.components, self.load = phases, tuple(components), load
+        channels = phases * (1 + history) * len(self.components)
+        for made in self.networks:
+            inputs = stated(made, "in_channels") or channels
+            if inputs != channels:
+                raise ValueError(
+                    f"the {type(made).__name__} has {inputs} input channels; {phases} "
+                    f"phases, {1 + history} iterates and {len(self.components)} "
+                    f"components make {channels}"
+                )
 
     def amplitudes(self, mean: Float[Tensor, "b c"]) -> Float[Tensor, "b l"]:
         """The mean strain along ``load``, which must be all there is."""
@@ -92,6 +101,12 @@ class RLN(LearnedRule):
         field: Field | None = None,
     ) -> Past:
         """Indicators, and y_0."""
+        axes = stated(self.networks[0], "ndim") or labels.ndim - 1
+        if axes != labels.ndim - 1:
+            raise ValueError(
+                f"the {type(self.networks[0]).__name__} was made for {axes} axes; this "
+                f"microstructure has {labels.ndim - 1}"
+            )
         weight = next(self.parameters(), torch.empty(0, device=labels.device))
         if weight.device != labels.device:
             raise ValueError(
@@ -143,6 +158,12 @@ class RLN(LearnedRule):
                 f"{tuple(change.shape)}; expected {tuple(wanted)}: one channel per "
                 "predicted component, on the same grid"
             )
+
+
+def stated(network: nn.Module, name: str) -> int | None:
+    """One of the arguments that a network of lsml keeps; None for a user's own."""
+    arguments = getattr(network, "arguments", None)
+    return arguments.get(name) if isinstance(arguments, Mapping) else None
 
 
 def new(network: nn.Module | Factory, i: int) -> nn.Module:

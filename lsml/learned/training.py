@@ -8,6 +8,7 @@ validation, ``log.csv``, and the files of TensorBoard where it is installed.
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import cos, pi
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
@@ -173,9 +174,6 @@ class Training:
         )
         self.fabric.launch()
         optimizer = torch.optim.Adam(rule.parameters(), lr=plan.learning_rate)
-        self.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(
-            optimizer, plan.epochs, eta_min=FLOOR
-        )
         if plan.compile:
             rule.compile()
         self.module, self.optimizer = self.fabric.setup(rule, optimizer)
@@ -192,6 +190,8 @@ class Training:
         """Train to the end, or to the first batch after a moment in time."""
         while self.epoch < self.plan.epochs:
             self.module.train()
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate
             self.order.begin(self.epoch, self.batch * self.plan.batch)
             for samples in self.train_set:
                 self._step(Sample(*samples))
@@ -225,6 +225,12 @@ class Training:
             self.observe(self.epoch, self.batch, self.batches, value)
 
     @property
+    def rate(self) -> float:
+        """Learning rate of the epoch, along half a cosine."""
+        fall = (1 + cos(pi * self.epoch / self.plan.epochs)) / 2
+        return FLOOR + (self.plan.learning_rate - FLOOR) * fall
+
+    @property
     def batches(self) -> int:
         """Of an epoch."""
         return -(-self.order.count // self.plan.batch)
@@ -232,9 +238,7 @@ class Training:
     def _close_epoch(self) -> None:
         mean = float(self.total[0] / self.total[1])
         errors = None if self.validation is None else self._validate(self.validation)
-        rate = float(self.scheduler.get_last_lr()[0])
-        row = Row(self.epoch, mean, rate, errors)
-        self.scheduler.step()
+        row = Row(self.epoch, mean, self.rate, errors)
         self.epoch, self.batch = self.epoch + 1, 0
         self.total = torch.zeros_like(self.total)
         self.journal.enter(self, row)
@@ -270,7 +274,6 @@ class Training:
         return {
             "model": self.rule.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
             "epoch": self.epoch,
             "batch": self.batch,
             "total": self.total,
@@ -282,7 +285,6 @@ class Training:
         """Go back to it."""
         self.rule.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
         self.epoch, self.batch = state["epoch"], state["batch"]
         self.total = state["total"].cpu()
         torch.set_rng_state(state["random"].cpu())
