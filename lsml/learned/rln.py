@@ -80,15 +80,7 @@ class RLN(LearnedRule):
         self.parts = len(Past._fields)
         self.passes, self.history, self.tied = passes, history, tied
         self.phases, self.components, self.load = phases, tuple(components), load
-        channels = phases * (1 + history) * len(self.components)
-        for made in self.networks:
-            inputs = stated(made, "in_channels") or channels
-            if inputs != channels:
-                raise ValueError(
-                    f"the {type(made).__name__} has {inputs} input channels; {phases} "
-                    f"phases, {1 + history} iterates and {len(self.components)} "
-                    f"components make {channels}"
-                )
+        self._check_inputs()
 
     def amplitudes(self, mean: Float[Tensor, "b c"]) -> Float[Tensor, "b l"]:
         """The mean strain along ``load``, which must be all there is."""
@@ -101,19 +93,8 @@ class RLN(LearnedRule):
         field: Field | None = None,
     ) -> Past:
         """Indicators, and y_0."""
-        axes = stated(self.networks[0], "ndim") or labels.ndim - 1
-        if axes != labels.ndim - 1:
-            raise ValueError(
-                f"the {type(self.networks[0]).__name__} was made for {axes} axes; this "
-                f"microstructure has {labels.ndim - 1}"
-            )
-        weight = next(self.parameters(), torch.empty(0, device=labels.device))
-        if weight.device != labels.device:
-            raise ValueError(
-                f"the weights of {type(self).__name__} are on {weight.device} and the "
-                f"problem is on {labels.device}: move one with .to(...)"
-            )
-        phases = indicators(labels, self.phases).to(weight.dtype)
+        dtype = self._accepted(labels)
+        phases = indicators(labels, self.phases).to(dtype)
         shape = len(labels), 1 + self.history, len(self.components), *labels.shape[1:]
         iterates = phases.new_zeros(shape)
         iterates[:, 0] = self._uniform(iterates)
@@ -121,7 +102,7 @@ class RLN(LearnedRule):
             iterates[:, 0] = field / amplitudes.reshape(-1, *[1] * labels.ndim)
         kept = first.channels if isinstance(first := self.networks[0], Recurrent) else 0
         state = phases.new_zeros(len(labels), kept, *labels.shape[1:])
-        return Past(amplitudes.to(weight.dtype), phases, iterates, state)
+        return Past(amplitudes.to(dtype), phases, iterates, state)
 
     def advance(self, memory: Memory, k: int) -> Past:
         """y_R + f_k, shifted into the history."""
@@ -144,6 +125,39 @@ class RLN(LearnedRule):
         past = Past(*memory)
         newest = past.iterates[:, 0]
         return newest * past.amplitude.reshape(-1, *[1] * (newest.ndim - 1))
+
+    def _check_inputs(self) -> None:
+        """Refuse a network of lsml that was made for other channels."""
+        iterates, outputs = 1 + self.history, len(self.components)
+        channels = self.phases * iterates * outputs
+        for network in self.networks:
+            inputs = stated(network, "in_channels") or channels
+            if inputs != channels:
+                raise ValueError(
+                    f"the {type(network).__name__} has {inputs} input channels; "
+                    f"{self.phases} phases, {iterates} iterates and {outputs} "
+                    f"components make {channels}"
+                )
+
+    def _accepted(self, labels: Integer[Tensor, "b *n"]) -> torch.dtype:
+        """The dtype of the weights, if labels have their axes and are where they are.
+
+        A user's network may have no weights at all.
+        """
+        first, given = self.networks[0], labels.ndim - 1
+        axes = stated(first, "ndim") or given
+        if axes != given:
+            raise ValueError(
+                f"the {type(first).__name__} was made for {axes} axes; this "
+                f"microstructure has {given}"
+            )
+        weight = next(self.parameters(), torch.empty(0, device=labels.device))
+        if weight.device != labels.device:
+            raise ValueError(
+                f"the weights of {type(self).__name__} are on {weight.device} and the "
+                f"problem is on {labels.device}: move one with .to(...)"
+            )
+        return weight.dtype
 
     def _uniform(self, iterates: Float[Tensor, "b t o *n"]) -> Float[Tensor, "o *one"]:
         """y_R: 1 in the component of the load, 0 in the others."""
