@@ -6,11 +6,10 @@ validation, ``log.csv``, and the files of TensorBoard where it is installed.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from math import cos, pi
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -18,69 +17,18 @@ from torch.utils.data import DataLoader
 
 from lsml.learned.checkpoint import described
 from lsml.learned.journal import Journal, Row, open_journal
-from lsml.learned.losses import LOSSES, Loss, name_of, shares
+from lsml.learned.losses import LOSSES, shares
+from lsml.learned.plan import Plan
 from lsml.learned.rule import LearnedRule
 from lsml.learned.sample import Sample, Samples
 from lsml.learned.shuffle import Shuffled
 from lsml.metrics import mase
 
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
 FLOOR = 1e-8  # learning rate at the end
-Precision: TypeAlias = Literal["32-true", "64-true", "16-mixed", "bf16-mixed"]
 Observe: TypeAlias = Callable[[int, int, int, float], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to train; the defaults are those of Kelly & Kalidindi (2021) and their code.
-
-    Attributes
-    ----------
-    epochs : passes over the data; the learning rate falls to 1e-8 along a cosine.
-    batch : samples of a step.
-    learning_rate : of Adam, at first.
-    loss : ``"mse"``, ``"rmse"`` or any :class:`Loss`.
-    iterate_weights : of the iterates, see :func:`lsml.learned.losses.shares`.
-    clip : largest norm of the gradient; None for 2·N.
-    seed : of the order of the samples, and of dropout.
-    precision : of Fabric: ``"32-true"``, ``"bf16-mixed"``, ...
-    accelerator : of Fabric: ``"auto"``, ``"cpu"``, ``"cuda"``.
-    compile : let PyTorch compile the rule.
-    workers : processes that read samples.
-    """
-
-    epochs: int = 60
-    batch: int = 32
-    learning_rate: float = 2e-3
-    loss: str | Loss = "mse"
-    iterate_weights: str | Sequence[float] = "uniform"
-    clip: float | None = None
-    seed: int = 0
-    precision: Precision = "32-true"
-    accelerator: str = "auto"
-    compile: bool = False
-    workers: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} = {getattr(self, name)!r} must be positive")
-        if isinstance(self.loss, str) and self.loss not in LOSSES:
-            known = ", ".join(LOSSES)
-            raise ValueError(f"loss {self.loss!r} is unknown; choose one of {known}")
-
-    def described(self) -> dict[str, Any]:
-        """What decides on the result, as JSON can hold it."""
-        weights = self.iterate_weights
-        return {
-            "epochs": self.epochs,
-            "batch": self.batch,
-            "learning_rate": self.learning_rate,
-            "loss": name_of(self.loss),
-            "iterate_weights": weights if isinstance(weights, str) else list(weights),
-            "clip": self.clip,
-            "seed": self.seed,
-            "precision": self.precision,
-        }
 
 
 def train(  # noqa: PLR0913 (the public entry)
@@ -88,7 +36,7 @@ def train(  # noqa: PLR0913 (the public entry)
     dataset: Samples,
     validation: Samples | None = None,
     folder: str | Path | None = None,
-    plan: Plan = Plan(),
+    plan: Plan = Plan(),  # noqa: B008 (frozen)
     *,
     seconds: float | None = None,
     observe: Observe | None = None,
@@ -153,6 +101,24 @@ def check(rule: LearnedRule, samples: Samples, use: str) -> None:
         )
 
 
+def fabric_type() -> "type[Fabric]":
+    """Lightning's Fabric, imported when first needed: it takes seconds.
+
+    Raises
+    ------
+    ImportError
+        It is missing; the message names the extra.
+    """
+    try:
+        from lightning.fabric import Fabric
+    except ImportError as error:
+        raise ImportError(
+            f"training needs Lightning ({error}); "
+            'install it with: pip install "lsml[learn]"'
+        ) from error
+    return Fabric
+
+
 class Training:
     """A run between two batches."""
 
@@ -165,11 +131,10 @@ class Training:
         journal: Journal,
         observe: Observe | None,
     ) -> None:
-        from lightning.fabric import Fabric
-
+        fabric = fabric_type()
         torch.manual_seed(plan.seed)
         self.rule, self.plan, self.journal, self.observe = rule, plan, journal, observe
-        self.fabric = Fabric(
+        self.fabric = fabric(
             accelerator=plan.accelerator, devices=1, precision=plan.precision
         )
         self.fabric.launch()

@@ -1,0 +1,164 @@
+"""What the commands for learned rules refuse before the work, and how they end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from safetensors import SafetensorError
+
+from lsml.atomic import check_target
+from lsml.cli.data import INTERRUPTED
+from lsml.cli.outcome import NOT_CONVERGED
+from lsml.data import LocalizationDataset
+from lsml.learned import Plan
+from lsml.learned.journal import BEST, LAST, LOG
+from lsml.learned.loading import NAMES
+from lsml.learned.losses import shares
+from lsml.mandel import names
+
+PICTURE = "learning.png"
+ACCELERATORS = ("auto", "cpu", "cuda")
+SEEDS = 2**32
+
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files that exist.")
+]
+Accelerator = Annotated[str, typer.Option(help=", ".join(ACCELERATORS))]
+
+
+@contextmanager
+def interruptible(folder: Path | None = None) -> Iterator[None]:
+    """A line and status 130 for Ctrl-C, status 1 for a loss that is not finite."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        going = ""
+        if folder is not None and (folder / LAST).exists():
+            going = f"; the same command goes on from {folder / LAST}"
+        typer.echo(f"lsml: interrupted{going}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except FloatingPointError as error:
+        typer.echo(f"lsml: {error}", err=True)
+        raise typer.Exit(NOT_CONVERGED) from None
+
+
+@contextmanager
+def plain_errors(writing: Path | None = None) -> Iterator[None]:
+    """What libraries say in their own words, as errors of one sentence.
+
+    Parameters
+    ----------
+    writing : what cannot be written if that is what fails.
+    """
+    try:
+        yield
+    except SafetensorError as error:  # "...: File too large (os error 27)"
+        reason = str(error).rpartition(": ")[2].partition(" (os error")[0]
+        raise OSError(f"cannot write {writing}: {reason}") from None
+    except RuntimeError as error:
+        text = str(error)
+        if "inline_container" in text or "iostream error" in text:
+            raise OSError(f"cannot write {writing}: is the disk full?") from None
+        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in text:
+            raise MemoryError("not enough memory: try a smaller --batch") from None
+        raise
+    except ValueError as error:
+        if "in DataLoader worker process" not in str(error):
+            raise
+        last = str(error).strip().splitlines()[-1]  # of the traceback of a worker
+        raise ValueError(last.removeprefix("ValueError: ")) from None
+
+
+def check_name(rule: str | None) -> None:
+    """Refuse a rule that nobody knows."""
+    if rule is not None and rule not in NAMES:
+        raise ValueError(f"rule {rule!r} is unknown; choose one of {', '.join(NAMES)}")
+
+
+def check_device(accelerator: str) -> str:
+    """``"cpu"`` or ``"cuda"``, if there is one."""
+    if accelerator not in ACCELERATORS:
+        known = ", ".join(ACCELERATORS)
+        raise ValueError(
+            f"accelerator {accelerator!r} is unknown; choose one of {known}"
+        )
+    found = torch.cuda.is_available()
+    if accelerator == "cuda" and not found:
+        raise ValueError("accelerator 'cuda': PyTorch finds no GPU here")
+    return "cuda" if found and accelerator != "cpu" else "cpu"
+
+
+def check_plan(plan: Plan, passes: int, minutes: float | None) -> None:
+    """Refuse what would fail, or do nothing, once training has begun."""
+    shares(plan.iterate_weights, passes)
+    check_device(plan.accelerator)
+    if not 0 <= plan.seed < SEEDS:
+        raise ValueError(f"seed = {plan.seed} must be a whole number from 0 to 2³² - 1")
+    if plan.workers < 0:
+        raise ValueError(f"workers = {plan.workers} must not be negative")
+    if minutes is not None and not 0 <= minutes < inf:
+        raise ValueError(f"minutes = {minutes} must be a number, and not negative")
+    try:
+        import lightning.fabric  # noqa: F401 (training needs it)
+    except ImportError as error:
+        raise ImportError(
+            f"training needs Lightning ({error}); "
+            'install it with: pip install "lsml[learn]"'
+        ) from None
+
+
+def check_folder(folder: Path, resumable: bool) -> None:
+    """Refuse a folder that cannot be written, or with files of something else."""
+    if not folder.is_dir():
+        return
+    check_target(folder / BEST)
+    if resumable and (folder / LAST).exists():
+        return
+    for name in (LAST, BEST, LOG, PICTURE):
+        if (folder / name).exists():
+            raise ValueError(
+                f"{folder / name} exists already, and is of no run that could go on "
+                "here: choose another folder"
+            )
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Refuse an output that exists, or cannot be written."""
+    if path.exists() and not overwrite:
+        raise ValueError(f"{path} exists already; --overwrite replaces it")
+    check_target(path)
+
+
+def check_data(dataset: LocalizationDataset) -> None:
+    """Refuse samples of which no rule is made that `lsml.solve` takes."""
+    stored, load = dataset.components, dataset.load
+    every = names(len(dataset.shape))
+    if stored not in ((load,), every):
+        raise ValueError(
+            f"{dataset.path} stores the strains {','.join(stored)} under the load "
+            f"{load}; a learned rule needs {load} alone, or all: {','.join(every)}"
+        )
+    if dataset.contrast < 1:
+        raise ValueError(
+            f"{dataset.path} has contrast {dataset.contrast:g}; learned rules need "
+            "phase 1 to be the stiff one"
+        )
+
+
+def check_pair(dataset: LocalizationDataset, other: LocalizationDataset) -> None:
+    """Refuse a validation set of another kind than the training set."""
+    for name in ("contrast", "nu", "load", "components"):
+        mine, its = getattr(dataset, name), getattr(other, name)
+        if mine != its:
+            raise ValueError(
+                f"{name} is {mine} in {dataset.path} and {its} in {other.path}"
+            )
+    if len(dataset.shape) != len(other.shape):
+        raise ValueError(
+            f"{dataset.path} has {len(dataset.shape)} axes and {other.path} "
+            f"{len(other.shape)}"
+        )
