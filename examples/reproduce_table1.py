@@ -134,7 +134,7 @@ def main():
 def report(contrast, results, others, scale):
     """Mean over the seeds of mean and standard deviation over the test set."""
     print(f"\ncontrast {contrast:g}, {scale.edge}³, test MASE in percent")
-    print(f"{'':20}{'here':>16}{'paper, 31³':>16}")
+    print(f"{'':26}{'here':>16}{'paper, 31³':>16}")
     for name in [*RULES, "comparison network"]:
         mine = [r for r in results if (r["contrast"], r["rule"]) == (contrast, name)]
         here = ""
@@ -143,9 +143,9 @@ def report(contrast, results, others, scale):
             std = sum(r["mase_std"] for r in mine) / len(mine)
             here = f"{mean:.2f} ± {std:.2f}"
         paper = "{:.2f} ± {:.2f}".format(*PAPER[contrast][name])
-        print(f"{RULES.get(name, name):20}{here:>16}{paper:>16}")
+        print(f"{RULES.get(name, name):26}{here:>16}{paper:>16}")
     for name, (mean, std) in others.items():
-        print(f"{f'{name}, {STEPS} iterations':20}{f'{mean:.2f} ± {std:.2f}':>16}")
+        print(f"{f'{name}, {STEPS} iterations':26}{f'{mean:.2f} ± {std:.2f}':>16}")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ def learns(rule: object) -> bool:
     if isinstance(rule, str):
         return rule in NAMES
     parts = (getattr(rule, name, None) for name in ("first", "then", "rule"))
-    return isinstance(rule, LearnedRule) or any(learns(part) for part in parts)
+    inner = any(learns(part) for part in parts if part is not None)
+    return inner or isinstance(rule, LearnedRule)
 
 
 def as_rule(

@@ -164,7 +164,7 @@ def test_moduli(make, parts):
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
-        ({"rule": "cgg"}, ("rule 'cgg'", "cg, moulinec, steepest_descent")),
+        ({"rule": "cgg"}, ("rule 'cgg'", "cg, fln, mks, moulinec, rln, rln-t, steepest")),
         ({"weights": "x"}, ("weights='x'", "'cg'")),
         ({"form": "stress"}, ("form 'stress'", "displacement, strain")),
         ({"tol": 0.0}, ("tol = 0.0", "positive")),

@@ -18,6 +18,7 @@ from lsml.learned import Plan
 from lsml.learned.journal import BEST, LAST, LOG
 from lsml.learned.loading import NAMES
 from lsml.learned.losses import shares
+from lsml.learned.training import fabric_type
 from lsml.mandel import names
 
 PICTURE = "learning.png"
@@ -102,13 +103,7 @@ def check_plan(plan: Plan, passes: int, minutes: float | None) -> None:
         raise ValueError(f"workers = {plan.workers} must not be negative")
     if minutes is not None and not 0 <= minutes < inf:
         raise ValueError(f"minutes = {minutes} must be a number, and not negative")
-    try:
-        import lightning.fabric  # noqa: F401 (training needs it)
-    except ImportError as error:
-        raise ImportError(
-            f"training needs Lightning ({error}); "
-            'install it with: pip install "lsml[learn]"'
-        ) from None
+    fabric_type()
 
 
 def check_folder(folder: Path, resumable: bool) -> None:
