@@ -28,9 +28,10 @@ class Environment(NamedTuple):
 
 
 def lsml() -> Environment:
-    """The checkout itself, with its compiled kernels."""
-    files = [CONSTRAINTS, ROOT / "pyproject.toml"]
-    return Environment([["-e", f"{ROOT}[fast]"]], files)
+    """A copy of the checkout, so that work may go on in it during a run."""
+    files = [CONSTRAINTS, ROOT / "pyproject.toml", *sorted(ROOT.glob("lsml/**/*.py"))]
+    again = ["--force-reinstall", "--no-deps", str(ROOT)]
+    return Environment([[f"{ROOT}[fast]"], again], files)
 
 
 def unocg() -> Environment:
