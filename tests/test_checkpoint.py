@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -217,14 +218,14 @@ def test_tensors_that_do_not_fit_are_named(path):
 def test_a_truncated_file_is_refused(path, keep):
     """Wherever it ends."""
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"fln-c10.safetensors: "):
+    with pytest.raises(ValueError, match=r"fln-c10.safetensors(: | is not)"):
         lsml.load_rule("fln", path)
 
 
 def test_other_files_are_refused(path, tmp_path):
     """Text, and safetensors of somebody else."""
     path.write_text("E = 1, contrast = 10\n")
-    with pytest.raises(ValueError, match=r"fln-c10.safetensors: "):
+    with pytest.raises(ValueError, match=r"fln-c10.safetensors(: | is not)"):
         lsml.load_rule("fln", path)
     save_file({"a": torch.ones(2)}, path)
     with pytest.raises(ValueError, match=r"neither saved by lsml nor .* \['a'\]"):
@@ -262,13 +263,16 @@ def test_nothing_is_overwritten_by_a_failure(path, monkeypatch):
         save(rule, path)
     rule.record = {}
 
-    def full(tensors, filename, metadata):
-        filename.write_bytes(b"half")
+    write = Path.write_bytes
+
+    def full(file, content):
+        write(file, content[:9])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lsml.learned.checkpoint.save_file", full)
-    with pytest.raises(OSError, match=r"cannot write .*No space left"):
-        save(rule, path)
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match=r"cannot write .*No space left"):
+            save(rule, path)
     with pytest.raises(ValueError, match=r"folder .* does not exist"):
         save(rule, path.parent / "absent" / "rule.safetensors")
     assert path.read_bytes() == before

@@ -603,7 +603,7 @@ class Hostile:
         ("silent.safetensors out.safetensors", "does not tell how many passes its"),
         (
             "silent.safetensors out.safetensors --rule rln",
-            "silent.safetensors holds one network; an rln has one for each pass",
+            "holds one network; an rln has one for each pass",
         ),
         ("RLN_t_c50.pt out.safetensors --rule rnl", "rule 'rnl' is unknown; choose"),
         ("RLN_t_c50.pt out.safetensors --rule fln", "holds a rule 'rln-t', not 'fln'"),

@@ -6,7 +6,7 @@ import torch
 from cells import distance, generator, random_rotations, random_stiffness
 
 import lsml
-from lsml.physics import mandel
+from lsml import mandel
 
 
 def random_tensor4(ndim, seed):

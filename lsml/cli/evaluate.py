@@ -132,7 +132,7 @@ def draw(
     plot_errors(found, folder / "errors.png")
     for name, (rule, *_) in given.items():
         sample = dataset[found[name].worst]
-        place = rule.components.index(rule.load)
+        place = rule.loaded
         device = next(rule.parameters(), torch.empty(0)).device
         with torch.no_grad():
             iterates = rule(sample.labels[None].to(device))[0, :, place].float().cpu()

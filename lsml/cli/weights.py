@@ -7,7 +7,7 @@ import typer
 
 from lsml.cli.learned_checks import check_name
 from lsml.data import LocalizationDataset
-from lsml.learned import RLN, LearnedRule
+from lsml.learned import LearnedRule
 from lsml.learned.checkpoint import described
 from lsml.learned.journal import BEST
 from lsml.learned.loading import SETTINGS, contents, find, load_file
@@ -72,8 +72,6 @@ def load_weights(weights: str, rule: str | None = None) -> LearnedRule:
             f"{path} does not tell how many passes its network makes: "
             "lsml convert with --rule fln or --rule rln-t settles it"
         )
-    if isinstance(made, RLN) and made.passes > 1 and not made.tied:
-        raise ValueError(f"{path} holds one network; an rln has one for each pass")
     return made
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as packed
 from torch import Tensor, nn
 
 from lsml.atomic import replacing
@@ -59,7 +59,7 @@ def save(rule: LearnedRule, path: str | Path) -> Path:
     text = json.dumps(described(rule), sort_keys=True)
     tensors = {k: v.detach().cpu().contiguous() for k, v in rule.state_dict().items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"lsml": text})
+        temporary.write_bytes(packed(tensors, metadata={"lsml": text}))
     return Path(path)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -100,9 +101,9 @@ def evaluate(
     if symmetrize:
         rule = Symmetrized(rule, dataset[0].labels.ndim)
     rule.eval()
-    weight = next(rule.parameters(), None)
+    weight = next(chain(rule.parameters(), rule.buffers()), None)
     device = torch.device("cpu") if weight is None else weight.device
-    place = rule.components.index(rule.load)
+    place = rule.loaded
     loader: DataLoader[Sample] = DataLoader(
         dataset,  # type: ignore[arg-type]
         batch_size=batch,
@@ -151,7 +152,7 @@ def calibrate(rule: Combined, dataset: Samples) -> Calibration:
     rule.eval()
     levels = torch.linspace(0.1, 0.9, 9)
     bounds = 2**0.5 * torch.erfinv(levels)
-    place, counts = rule.components.index(rule.load), torch.zeros(9)
+    place, counts = rule.loaded, torch.zeros(9)
     for i in range(len(dataset)):
         sample = dataset[i]
         labels = sample.labels[None]

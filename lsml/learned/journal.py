@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Mapping
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -139,8 +140,10 @@ class FolderJournal(Journal):
             "rows": [tuple(row) for row in self.rows],
             "best": self.best,
         }
+        packed = BytesIO()  # so that a full disk is an error of the system's
+        torch.save(state, packed)
         with replacing(self.folder / LAST) as temporary:
-            torch.save(state, temporary)
+            temporary.write_bytes(packed.getvalue())
         self.kept = time.monotonic()
 
     def enter(self, run: Resumable, row: Row) -> None:

@@ -79,7 +79,8 @@ def load_file(
     try:
         rule = _load(name, path, network)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        named = str(error).startswith(str(path))
+        raise ValueError(str(error) if named else f"{path}: {error}") from error
     if name is not None and kind(rule) != name:
         raise ValueError(f"{path} holds a rule {kind(rule)!r}, not {name!r}")
     return rule

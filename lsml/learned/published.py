@@ -55,6 +55,10 @@ def published(tensors: Mapping[str, Tensor], recipe: Recipe) -> RLN:
     ValueError
         A tensor is missing, strange or of another shape.
     """
+    if recipe.passes > 1 and not recipe.tied:
+        raise ValueError(
+            "holds one network; an rln has one for each pass: name it rln-t or fln"
+        )
     first, last = tensors[PREFIX + FIRST], tensors[PREFIX + LAST]
     if first.ndim < 4 or last.ndim != first.ndim:
         raise ValueError(

@@ -52,6 +52,22 @@ class LearnedRule(nn.Module, ABC):
         """Arithmetic midrange, for the certified error only."""
         return arithmetic
 
+    @property
+    def loaded(self) -> int:
+        """Which of the predicted components is the one of the load.
+
+        Raises
+        ------
+        ValueError
+            It is not predicted, so that there is no MASE.
+        """
+        if self.load not in self.components:
+            raise ValueError(
+                f"{type(self).__name__} predicts the components {self.components} of "
+                f"the strain, but not that of its load, {self.load}"
+            )
+        return self.components.index(self.load)
+
     @abstractmethod
     def amplitudes(self, mean: Float[Tensor, "b c"]) -> Float[Tensor, "b l"]:
         """Share of each load case that the rule knows in the mean strain.

@@ -67,10 +67,13 @@ def train(  # noqa: PLR0913 (the public entry)
     check(rule, dataset, "training")
     if validation is not None:
         check(rule, validation, "validation")
+    shares(plan.iterate_weights, rule.passes)
     who = identity(rule, dataset, plan)
     if folder is not None:
         made = described(rule)
-        who |= {"rule": made["rule"], "network": made["network"]}
+        data = dict(made["record"].get("data") or {})
+        who |= {name: made[name] for name in ("rule", "network", "contrast")}
+        who |= {"data": data}
     journal = open_journal(folder, who)
     run = Training(rule, dataset, validation, plan, journal, observe)
     run.until(None if seconds is None else time.monotonic() + seconds)
@@ -99,6 +102,7 @@ def check(rule: LearnedRule, samples: Samples, use: str) -> None:
             f"the {use} samples hold {stored} components of the strain; this "
             f"{type(rule).__name__} predicts {wanted}"
         )
+    _ = rule.loaded
 
 
 def fabric_type() -> "type[Fabric]":
@@ -217,7 +221,7 @@ class Training:
 
     def _mase(self, samples: Sample) -> Tensor:
         last = self.module(samples.labels)[:, -1].float()
-        place = self.rule.components.index(self.rule.load)
+        place = self.rule.loaded
         return mase(last[:, place], samples.strain[:, place])
 
     def _loader(
