@@ -556,7 +556,10 @@ def test_workers_do_not_outlive_a_killed_process(path):
 @pytest.mark.slow
 def test_ctrl_c_ends_workers_and_keeps_parts(path):
     command = [sys.executable, "-c", ORPHANS, str(path)]
+    # A job in the background of a shell ignores Ctrl-C, and so would its children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     main = psutil.Popen(command, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     folder = folder_beside(path)
     deadline = time.monotonic() + 120
     while not list(folder.glob("0*.h5")) and time.monotonic() < deadline:

@@ -81,13 +81,14 @@ def test_anisotropic_round_trip(seed):
     )
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", [s for s in SCHEMES if s != "hex8-bbar"])
 @pytest.mark.parametrize("shape", [(5, 7), (4, 6)])
 def test_plane_strain_is_a_slice_of_space(scheme, shape):
     """Theorem: in-plane strain and stress of the 2-D problem are those of the 3-D one
     on a cell one voxel thick, for isotropic and cubic phases, batch of three.
 
-    Catches plane stress, exchanged components, and a shear modulus halved.
+    Not with an averaged dilatation, which in 2-D is that of the plane. Catches plane
+    stress, exchanged components, and a shear modulus halved.
     """
     labels = random_labels(shape, 2, 3, seed=1)
     phases = [lsml.isotropic(E=1.0, nu=0.35), lsml.cubic(20.0, 5.0, 3.0)]
