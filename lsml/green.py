@@ -70,7 +70,8 @@ class GreenOperator:
         for c, m, axis, weight in self.discretization.differential.terms:
             if c == component:
                 pull[m] += weight * k[axis].conj()
-        drive = self._times_inverse(pull[None])
+        spread = pull.expand(len(self.inverse), 1, *pull.shape)
+        drive = self._times_inverse(spread)[:, 0]
         seen = (pull.conj() * drive).sum(1).real
         largest = seen.flatten(1).amax(1).reshape(-1, *[1] * grid.ndim)
         unseen = seen <= SINGULAR * largest
@@ -78,12 +79,13 @@ class GreenOperator:
         hat = grid.fft(values.double()[:, None]).unflatten(0, (len(drive), -1))
         return grid.ifft((drive[:, None] * hat).flatten(0, 1)).to(values.dtype)
 
-    def _times_inverse(self, hat: Complex[Tensor, "s m *k"]) -> Tensor:
-        """N of each reference medium times a spectrum."""
-        out = hat.new_zeros(len(self.inverse), *hat.shape[1:])
-        for place, (i, j) in enumerate(triangle(hat.shape[1])):
+    def _times_inverse(self, hat: Complex[Tensor, "s l m *k"]) -> Tensor:
+        """N of each reference medium times its spectra."""
+        out = torch.zeros_like(hat)
+        for place, (i, j) in enumerate(triangle(hat.shape[2])):
+            entry = self.inverse[:, None, place].to(hat.dtype)
             for a, b in {(i, j), (j, i)}:
-                out[:, a] += self.inverse[:, place] * hat[:, b]
+                out[:, :, a].addcmul_(entry, hat[:, :, b])
         return out
 
     def select(self, samples: Codes, batch: int) -> "GreenOperator":
@@ -94,12 +96,7 @@ class GreenOperator:
     def _solve(self, drive: Tensor) -> Tensor:
         grid = self.discretization.grid
         hat = grid.fft(drive).unflatten(0, (self.inverse.shape[0], -1))
-        out = torch.zeros_like(hat)
-        for place, (i, j) in enumerate(triangle(drive.shape[1])):
-            entry = self.inverse[:, None, place].to(hat.dtype)
-            for a, b in {(i, j), (j, i)}:
-                out[:, :, a].addcmul_(entry, hat[:, :, b])
-        return grid.ifft(out.flatten(0, 1))
+        return grid.ifft(self._times_inverse(hat).flatten(0, 1))
 
 
 def green_operator(

@@ -98,9 +98,7 @@ def _given(
         check_fits(rule, source, dataset)
         known = kind(rule)
         whole = Symmetrized(rule, len(dataset.shape)) if symmetrize else rule
-        if any(True for _ in rule.parameters()):  # an MKS stays where its samples are
-            whole = whole.to(device)
-        given[name] = Given(whole, source, known)
+        given[name] = Given(whole.to(device), source, known)
     return given
 
 
@@ -133,9 +131,9 @@ def draw(
     for name, (rule, *_) in given.items():
         sample = dataset[found[name].worst]
         place = rule.loaded
-        device = next(rule.parameters(), torch.empty(0)).device
+        labels = sample.labels[None].to(rule.device)
         with torch.no_grad():
-            iterates = rule(sample.labels[None].to(device))[0, :, place].float().cpu()
+            iterates = rule(labels)[0, :, place].float().cpu()
         image, true = sample.labels.numpy(), sample.strain[place].numpy()
         last = iterates[-1].numpy()
         plot_prediction(image, last, true, folder / f"{name}-worst.png")

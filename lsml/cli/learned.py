@@ -30,7 +30,7 @@ def convert(
 
     Exit status 0 done, 2 bad input.
     """
-    with bad_input_exits(), plain_errors(out):
+    with bad_input_exits(), plain_errors():
         if not source.exists():
             raise FileNotFoundError(f"{source} does not exist")
         if source.is_dir():

@@ -8,12 +8,12 @@ from typing import Annotated
 
 import torch
 import typer
-from safetensors import SafetensorError
 
 from lsml.atomic import check_target
 from lsml.cli.data import INTERRUPTED
 from lsml.cli.outcome import NOT_CONVERGED
 from lsml.data import LocalizationDataset
+from lsml.data.rules import check_order
 from lsml.learned import Plan
 from lsml.learned.journal import BEST, LAST, LOG
 from lsml.learned.loading import NAMES
@@ -48,23 +48,13 @@ def interruptible(folder: Path | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def plain_errors(writing: Path | None = None) -> Iterator[None]:
-    """What libraries say in their own words, as errors of one sentence.
-
-    Parameters
-    ----------
-    writing : what cannot be written if that is what fails.
-    """
+def plain_errors() -> Iterator[None]:
+    """What libraries say in their own words, as errors of one sentence."""
     try:
         yield
-    except SafetensorError as error:  # "...: File too large (os error 27)"
-        reason = str(error).rpartition(": ")[2].partition(" (os error")[0]
-        raise OSError(f"cannot write {writing}: {reason}") from None
     except RuntimeError as error:
-        text = str(error)
-        if "inline_container" in text or "iostream error" in text:
-            raise OSError(f"cannot write {writing}: is the disk full?") from None
-        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in text:
+        out_of_memory = isinstance(error, torch.OutOfMemoryError)
+        if out_of_memory or "allocate memory" in str(error):
             raise MemoryError("not enough memory: try a smaller --batch") from None
         raise
     except ValueError as error:
@@ -137,11 +127,7 @@ def check_data(dataset: LocalizationDataset) -> None:
             f"{dataset.path} stores the strains {','.join(stored)} under the load "
             f"{load}; a learned rule needs {load} alone, or all: {','.join(every)}"
         )
-    if dataset.contrast < 1:
-        raise ValueError(
-            f"{dataset.path} has contrast {dataset.contrast:g}; learned rules need "
-            "phase 1 to be the stiff one"
-        )
+    check_order(dataset)
 
 
 def check_pair(dataset: LocalizationDataset, other: LocalizationDataset) -> None:

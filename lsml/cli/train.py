@@ -67,7 +67,7 @@ def train(  # noqa: PLR0913 (the command's options)
 
     Exit status 0 done or out of time, 1 loss not finite, 2 bad input, 130 interrupted.
     """
-    with interruptible(folder), bad_input_exits(), plain_errors(folder):
+    with interruptible(folder), bad_input_exits(), plain_errors():
         check_name(rule)
         dataset = LocalizationDataset(data, "train")
         check_data(dataset)

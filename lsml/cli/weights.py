@@ -10,8 +10,7 @@ from lsml.data import LocalizationDataset
 from lsml.learned import LearnedRule
 from lsml.learned.checkpoint import described
 from lsml.learned.journal import BEST
-from lsml.learned.loading import SETTINGS, contents, find, load_file
-from lsml.learned.published import is_published
+from lsml.learned.loading import find, load_file
 from lsml.learned.rule import ALIKE
 from lsml.mandel import names
 
@@ -61,18 +60,7 @@ def load_weights(weights: str, rule: str | None = None) -> LearnedRule:
         Published tensors of one network without a word on how many passes it makes.
     """
     check_name(rule)
-    path = find("rln", weights, None)
-    made = load_file(path, rule)
-    tensors, said = contents(path)
-    if not is_published(tensors):
-        return made
-    told = any(key.removeprefix(SETTINGS) == "npasses" for key in said)
-    if rule is None and not told:
-        raise ValueError(
-            f"{path} does not tell how many passes its network makes: "
-            "lsml convert with --rule fln or --rule rln-t settles it"
-        )
-    return made
+    return load_file(find("rln", weights, None), rule)
 
 
 def short_names(weights: Sequence[str]) -> list[str]:

@@ -49,7 +49,7 @@ def rule_of(
     if network not in NETWORKS:
         known = ", ".join(NETWORKS)
         raise ValueError(f"network {network!r} is unknown; choose one of {known}")
-    _check_contrast(dataset)
+    check_order(dataset)
     torch.manual_seed(seed)
     load, components = _places(dataset)
     channels = dataset.phases * (1 + recipe.history) * len(components)
@@ -67,19 +67,19 @@ def rule_of(
 
 def mks_for(dataset: LocalizationDataset) -> MKS:
     """The linear localization kernel, fitted to all samples of the dataset."""
-    _check_contrast(dataset)
+    check_order(dataset)
     load, components = _places(dataset)
     rule = MKS(dataset.shape, phases=dataset.phases, components=components, load=load)
     rule.contrast, rule.record = dataset.contrast, _record(dataset)
     return rule.fit(dataset[i] for i in range(len(dataset)))
 
 
-def _check_contrast(dataset: LocalizationDataset) -> None:
+def check_order(dataset: LocalizationDataset) -> None:
     """Rules tell phases by stiffness, and phase 0 of a dataset is the soft one."""
     if not dataset.contrast >= 1:
         raise ValueError(
-            f"{dataset.path} has contrast {dataset.contrast:g}; learned rules need 1 "
-            "or more, so that phase 0 is the soft one"
+            f"{dataset.path} has contrast {dataset.contrast:g}; learned rules need "
+            "phase 1 to be the stiff one"
         )
 
 

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import torch
@@ -101,8 +100,7 @@ def evaluate(
     if symmetrize:
         rule = Symmetrized(rule, dataset[0].labels.ndim)
     rule.eval()
-    weight = next(chain(rule.parameters(), rule.buffers()), None)
-    device = torch.device("cpu") if weight is None else weight.device
+    device = rule.device
     place = rule.loaded
     loader: DataLoader[Sample] = DataLoader(
         dataset,  # type: ignore[arg-type]

@@ -156,6 +156,12 @@ def _load(name: str | None, path: Path, network: Factory | None) -> LearnedRule:
         except UNREADABLE as error:
             raise ValueError(f"its description cannot be read ({error!r})") from None
     if is_published(tensors):
+        said = {key.removeprefix(SETTINGS): value for key, value in said.items()}
+        if name is None and "npasses" not in said:
+            raise ValueError(
+                f"{path} does not tell how many passes its network makes: "
+                "lsml convert with --rule fln or --rule rln-t settles it"
+            )
         rule = published(tensors, recipe(said, name)).eval()
         rule.contrast = named_contrast(path.stem)
         return rule
@@ -174,7 +180,6 @@ def named_contrast(stem: str) -> float | None:
 def recipe(said: Mapping[str, str], name: str | None) -> Recipe:
     """Passes, history and tying of a published network, by its notes or its name."""
     known = PASSES.get(name or "", Recipe(1))
-    said = {key.removeprefix(SETTINGS): value for key, value in said.items()}
     try:
         passes = int(said.get("npasses", known.passes))
         history = int(said.get("nprev", known.history))

@@ -8,6 +8,7 @@ the certified error, stresses and any rule that goes on from there mean what the
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -67,6 +68,12 @@ class LearnedRule(nn.Module, ABC):
                 f"the strain, but not that of its load, {self.load}"
             )
         return self.components.index(self.load)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights, or its kernel, are."""
+        held = chain(self.parameters(), self.buffers())
+        return next(held, torch.empty(0)).device
 
     @abstractmethod
     def amplitudes(self, mean: Float[Tensor, "b c"]) -> Float[Tensor, "b l"]:
