@@ -94,7 +94,6 @@ def timed(case: Case, steps: int) -> dict[str, Any]:
         0, 2, (case.batch, *[case.edge] * 3), dtype=np.uint8
     )
     before, clock = peak(case.device), [now(case.device)]
-    rule = as_rule(case.rule, None)
     strain_form = lsml.elasticity(
         torch.from_numpy(labels).to(case.device),
         phases=[lsml.isotropic(E=1.0, nu=0.3), lsml.isotropic(E=10.0, nu=0.3)],
@@ -102,6 +101,7 @@ def timed(case: Case, steps: int) -> dict[str, Any]:
         discretization=case.discretization,
         dtype=getattr(torch, case.dtype),
     )
+    rule = as_rule(case.rule, None, strain_form)
     given = in_form(strain_form, "displacement", rule)
     problem = refine(accelerate(given, True), TOLERANCE).problem
     clock.append(now(case.device))

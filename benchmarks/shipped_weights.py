@@ -5,7 +5,9 @@
 
 Data, runs and states stay in ``--folder``; when a rule has all its epochs its best
 weights go to ``lsml/learned/weights`` with their errors on test sets of the training's
-size and of 31³ voxels, and the learning curves to ``docs/images``.
+size and of 31³ voxels, and the learning curves to ``docs/images``. A rule that has a
+simpler one before it starts from the weights of that: an RLN from the RLN-t of its
+contrast, and a contrast from the one before.
 """
 
 import argparse
@@ -13,10 +15,11 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from machine import now, write_json
 
+import lsml
 from lsml.data import LocalizationDataset, generate
 from lsml.data.rules import rule_for
 from lsml.learned import RLN, Plan, evaluate, save, train
@@ -38,13 +41,14 @@ class Scale:
     design_points: int
     realizations: int
     epochs: int
+    further: int  # epochs of a rule that starts from another
     batch: int
 
 
 SCALES = {
-    "smoke": Scale(7, 5, 1, 1, 2),
-    "cpu": Scale(16, 480, 5, 12, 8),
-    "paper": Scale(31, 4096, 5, 60, 32),
+    "smoke": Scale(7, 5, 1, 1, 1, 2),
+    "cpu": Scale(16, 480, 5, 12, 6, 8),
+    "paper": Scale(31, 4096, 5, 60, 60, 32),
 }
 
 
@@ -76,19 +80,61 @@ def full_size(given: argparse.Namespace, contrast: float) -> LocalizationDataset
     return LocalizationDataset(path, "all")
 
 
+def start_of(name: str, contrast: float) -> str | None:
+    """Run whose weights a rule starts from; None if it starts from random ones."""
+    if name == "rln":
+        return title("rln-t", contrast)
+    place = CONTRASTS.index(contrast)
+    return title(name, CONTRASTS[place - 1]) if place else None
+
+
+def title(name: str, contrast: float) -> str:
+    """Name of weights, as users give it."""
+    return f"{name}-c{contrast:g}"
+
+
+def folder_of(given: argparse.Namespace, scale: Scale, run: str) -> Path:
+    """Where a run is kept."""
+    return Path(given.folder / f"{run}-{scale.edge}")
+
+
+def warmed(rule: RLN, start: RLN) -> None:
+    """Give every pass of a rule the weights of that pass of another."""
+    for i, network in enumerate(rule.networks):
+        network.load_state_dict(start.networks[0 if start.tied else i].state_dict())
+
+
 def finished(
     given: argparse.Namespace, scale: Scale, path: Path, name: str, deadline: float
 ) -> tuple[RLN, list[Row]] | None:
     """A rule after all its epochs; None if the time is up before."""
     sets = [LocalizationDataset(path, split) for split in ("train", "validation")]
-    rule = rule_for(sets[0], name)
-    folder = given.folder / f"{name}-{scale.edge}-c{sets[0].contrast:g}"
-    plan = Plan(scale.epochs, scale.batch, workers=given.workers)
+    rule, run = rule_for(sets[0], name), title(name, sets[0].contrast)
+    start, epochs = start_of(name, sets[0].contrast), scale.epochs
+    if start is not None:
+        best = folder_of(given, scale, start) / "best.safetensors"
+        warmed(rule, cast(RLN, lsml.load_rule(start.partition("-c")[0], best)))
+        rule.record, epochs = dict(rule.record) | {"start": start}, scale.further
+    plan = Plan(epochs, scale.batch, workers=given.workers)
     left = max(0.0, deadline - time.monotonic())
+    folder, began = folder_of(given, scale, run), time.monotonic()
     rows = train(rule, *sets, folder, plan, seconds=left)
+    spent = spent_on(folder, time.monotonic() - began)
     last = f", validation MASE {rows[-1].validation:.2f} %" if rows else ""
-    print(f"{folder.name}: {len(rows)} of {scale.epochs} epochs{last}", flush=True)
-    return (rule, rows) if len(rows) == scale.epochs else None
+    print(f"{run}: {len(rows)} of {epochs} epochs{last}", flush=True)
+    if len(rows) < epochs:
+        return None
+    training = dict(rule.record["training"]) | {"seconds": round(spent)}
+    rule.record = dict(rule.record) | {"training": training}
+    return rule, rows
+
+
+def spent_on(folder: Path, seconds: float) -> float:
+    """Seconds of all pieces of a run, this one included."""
+    path = folder / "seconds.json"
+    before = json.loads(path.read_text())["seconds"] if path.exists() else 0.0
+    write_json(path, {"seconds": before + seconds})
+    return float(before + seconds)
 
 
 def card(
@@ -114,19 +160,23 @@ def main() -> None:
         path = dataset(given, scale, contrast)
         for name in given.rules:
             done = finished(given, scale, path, name, deadline)
-            if done is None:
-                continue
+            if done is None:  # those that follow start from it
+                return
             rule, rows = done
-            title = f"{name}-c{contrast:g}"
-            cards[title] = card(given, rule, path, scale)
-            rule.record = dict(rule.record) | {"test": cards[title]["test"]}
-            if given.scale == "smoke":
-                continue
-            WEIGHTS.mkdir(exist_ok=True)
-            save(rule, WEIGHTS / f"{title}.safetensors")
-            plot_learning({title: rows}, IMAGES / f"learning-{title}.png")
-            write_json(RESULTS / f"shipped-{title}.json", cards[title] | now())
+            run = title(name, contrast)
+            cards[run] = card(given, rule, path, scale)
+            rule.record = dict(rule.record) | {"test": cards[run]["test"]}
+            if given.scale != "smoke":
+                ship(run, rule, rows, cards[run])
     print(json.dumps(cards, indent=1))
+
+
+def ship(run: str, rule: RLN, rows: list[Row], found: dict[str, Any]) -> None:
+    """Weights, learning curve and errors into the project."""
+    WEIGHTS.mkdir(exist_ok=True)
+    save(rule, WEIGHTS / f"{run}.safetensors")
+    plot_learning({run: rows}, IMAGES / f"learning-{run}.png")
+    write_json(RESULTS / f"shipped-{run}.json", found | now())
 
 
 if __name__ == "__main__":

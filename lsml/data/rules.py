@@ -1,5 +1,7 @@
 """Learned rules that fit a dataset: its phases, components, load and contrast."""
 
+from functools import partial
+
 import torch
 
 from lsml.data.dataset import LocalizationDataset
@@ -8,7 +10,10 @@ from lsml.learned.loading import PASSES
 from lsml.learned.mks import MKS
 from lsml.learned.published import Recipe
 from lsml.learned.rln import RLN
+from lsml.learned.vnet import VNet
 from lsml.mandel import names
+
+TRAINED = {**NETWORKS, "vnet": partial(VNet, continued="odd")}
 
 
 def rule_for(
@@ -55,7 +60,7 @@ def rule_of(
     channels = dataset.phases * (1 + recipe.history) * len(components)
     ndim = len(dataset.shape)
     rule = RLN(
-        lambda: NETWORKS[network](channels, len(components), ndim),
+        lambda: TRAINED[network](channels, len(components), ndim),
         *recipe,
         phases=dataset.phases,
         components=components,

@@ -1,0 +1,92 @@
+"""Write the tables of docs/models.md from the results of other benchmarks.
+
+    python benchmarks/model_cards.py
+
+Reads ``results/shipped-*.json`` and ``results/out-of-distribution-*.json``.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from machine import write
+
+ROOT = Path(__file__).parents[1]
+PAGE, RESULTS = ROOT / "docs" / "models.md", Path(__file__).parent / "results"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Markdown."""
+    every = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in every)
+
+
+def found(pattern: str) -> dict[str, Any]:
+    """Contents of the result files of a pattern, by name."""
+    paths = sorted(RESULTS.glob(pattern))
+    return {path.stem: json.loads(path.read_text()) for path in paths}
+
+
+def errors() -> str:
+    """Test errors of the shipped weights."""
+    rows = []
+    for stem, card in found("shipped-*.json").items():
+        small, whole = card["test"].items()
+        training = card["training"]
+        rows.append(
+            [
+                f"`{stem.removeprefix('shipped-')}`",
+                f"{whole[1]['parameters']:,}",
+                *(percent(each) for _, each in (small, whole)),
+                f"{whole[1]['mase_worst']:.1f}",
+                f"{training['samples']} × {training['epochs']}",
+                f"{training['seconds'] / 60:.0f}",
+            ]
+        )
+    head = "weights", "parameters", "MASE % at 16³", "MASE % at 31³", "worst at 31³"
+    return table([*head, "samples × epochs", "minutes"], rows)
+
+
+def percent(summary: dict[str, Any]) -> str:
+    """Mean ± standard deviation."""
+    return f"{summary['mase_mean']:.2f} ± {summary['mase_std']:.2f}"
+
+
+def elsewhere() -> str:
+    """MASE of problems that the weights were not trained for, CG iterations beside."""
+    results = next(iter(found("out-of-distribution-*.json").values()))["results"]
+    names = list(next(iter(results.values())))
+    rows = [
+        [name, *(cell(results[weights][name]) for weights in results)] for name in names
+    ]
+    return table(["problem", *(f"`{weights}`" for weights in results)], rows)
+
+
+def cell(result: dict[str, Any]) -> str:
+    """MASE and the iterations of CG to the same."""
+    if "refused" in result:
+        return "refused"
+    iterations = result["cg_iterations"]
+    return f"{result['mase']:.1f} ({'never' if iterations is None else iterations})"
+
+
+def between(text: str, name: str, content: str) -> str:
+    """Replace what stands between two marks."""
+    pattern = rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)"
+    new, count = re.subn(pattern, rf"\g<1>\n{content}\n\n\g<2>", text, flags=re.DOTALL)
+    assert count == 1, f"{PAGE} has no marks called {name}"
+    return new
+
+
+def main() -> None:
+    """Fill in the page."""
+    text = PAGE.read_text()
+    for name, content in {"errors": errors(), "elsewhere": elsewhere()}.items():
+        text = between(text, name, content)
+    write(PAGE, text)
+
+
+if __name__ == "__main__":
+    main()
