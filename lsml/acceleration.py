@@ -12,6 +12,7 @@ from lsml.compiled import CompiledForm
 from lsml.displacement_form import DisplacementForm
 from lsml.footprint import require
 from lsml.law import PhaseLaw
+from lsml.mandel import symmetric_gradient
 from lsml.physics.discretization.multilinear import Multilinear
 from lsml.problem import Problem
 from lsml.refined import RefinedForm
@@ -82,10 +83,10 @@ def engine_for(
 ) -> tuple[type[DisplacementForm], str]:
     """The class of the displacement form, and what to call it."""
     law, size = strain.law, strain.batch * strain.grid.size
-    multilinear = isinstance(strain.discretization, Multilinear)
     small = compile == "auto" and size < SMALL
-    if not compile or small or not multilinear or not isinstance(law, PhaseLaw):
+    if not compile or small or not elastic_elements(strain):
         return EAGER
+    assert isinstance(law, PhaseLaw)
     cold = compile == "auto" and size < COLD
     processor = strain.background.device.type == "cpu"
     if processor and find_spec("numba") is None:
@@ -100,6 +101,14 @@ def engine_for(
         return EAGER
     warm_up(law.labels.dtype, strain.background.dtype)
     return NativeForm, "native"
+
+
+def elastic_elements(strain: StrainForm) -> bool:
+    """Whether this is what there are kernels for."""
+    scheme = strain.discretization
+    elastic = scheme.differential == symmetric_gradient(scheme.grid.ndim)
+    phases = isinstance(strain.law, PhaseLaw)
+    return isinstance(scheme, Multilinear) and elastic and phases
 
 
 @lru_cache(maxsize=1)

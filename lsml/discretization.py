@@ -1,18 +1,34 @@
 """Discrete gradients: what fields are made of, and how they look in Fourier space."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import product
+from typing import NamedTuple, TypeVar
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Inexact
 from torch import Tensor
 
 from lsml.grid import Grid
-from lsml.numerics import linear
+from lsml.numerics import linear, wide
 from lsml.typing import Field, Potential
 
 Term = tuple[int, int, int, float]
+L = TypeVar("L")
+
+
+class Words(NamedTuple):
+    """What a physics calls its fields, and their components."""
+
+    field: str = "field"
+    flux: str = "flux"
+    potential: str = "potential"
+    coefficient: str = "coefficient"
+    components: tuple[str, ...] = ()
+
+
+NAMELESS = Words()
 
 
 @dataclass(frozen=True)
@@ -20,12 +36,13 @@ class Differential:
     """Which partial derivatives make a field out of its potential.
 
     ``terms`` lists (component, potential, axis, weight): field[component] is the sum
-    of weight · ∂(potential)/∂(axis).
+    of weight · ∂(potential)/∂(axis). ``words`` are for files, pictures and messages.
     """
 
     components: int
     potentials: int
     terms: tuple[Term, ...]
+    words: Words = NAMELESS
 
     def matrix(self, like: Tensor) -> Float[Tensor, "c m d"]:
         """The terms as a dense array S with field_c = S_cmi ∂_i potential_m."""
@@ -51,7 +68,7 @@ class AxisFactor(NamedTuple):
 class Discretization(ABC):
     """A gradient B at q points per voxel, with its transpose and its symbol.
 
-    They are held together by tests: transpose, symbols and factors against B.
+    They are held together by tests: transpose, symbols and stiffness against B.
     Subclasses state their Nyquist policy.
     """
 
@@ -69,8 +86,8 @@ class Discretization(ABC):
         return linear(flux, self._transpose, self._gradient)
 
     @abstractmethod
-    def symbols(self, device: torch.device) -> list[Complex[Tensor, "d *m"]]:
-        """Fourier symbol k of the partial derivatives at each point (half spectrum)."""
+    def symbols(self, device: torch.device) -> list[Complex[Tensor, "m d *k"]]:
+        """Fourier symbols k_mi of ∂u_m/∂i at each point (half spectrum)."""
 
     @abstractmethod
     def _gradient(self, u: Potential) -> Field: ...
@@ -82,48 +99,66 @@ class Discretization(ABC):
         """Average of B u over the points of each voxel, (b, c, *n)."""
         return self.gradient(u).unflatten(1, (self.points, -1)).mean(1)
 
-    def voxel_symbol(self, device: torch.device) -> Complex[Tensor, "d *m"]:
+    def voxel_symbol(self, device: torch.device) -> Complex[Tensor, "m d *k"]:
         """Symbol of ``voxel_gradient``'s partial derivatives."""
         return torch.stack(self.symbols(device)).mean(0)
 
-    def average(self, at: Field) -> Float[Tensor, "b k"]:
+    def average(self, at: Field) -> Inexact[Tensor, "b k"]:
         """Volume average of a field given at the points, accumulated in float64."""
         points = at.unflatten(1, (self.points, -1)).flatten(3)
-        return points.mean((1, 3), dtype=torch.float64).to(at.dtype)
+        return points.mean((1, 3), dtype=wide(at.dtype)).to(at.dtype)
+
+    def located(self, law: L) -> L:
+        """The law of the phases at the points of this scheme; that of the voxels."""
+        return law
 
     @abstractmethod
-    def factors(self, device: torch.device) -> list[AxisFactor]:
-        """<k_i* k_j> as a product over the axes: the points are one too."""
-
     def stiffness(
         self, matrix: Float[Tensor, "s c c"], rows: slice = slice(None)
-    ) -> Float[Tensor, "s p *k"]:
-        """Symbol of Bᵀ C⁰ B / q, real because the points lie symmetrically.
+    ) -> Inexact[Tensor, "s p *k"]:
+        """Symbol of Bᵀ C⁰ B / q, a Hermitian matrix for each frequency.
 
-        Its upper triangle, row by row, at ``rows`` of the first frequency axis.
+        Its upper triangle, row by row, at ``rows`` of the first frequency axis; real
+        where the points lie symmetrically.
         """
-        s = self.differential.matrix(matrix)
-        inner = torch.einsum("cmi,scd,dlj->smlij", s, matrix, s)
-        factors = self.factors(matrix.device)
-        factors[0] = AxisFactor(*(f[rows] for f in factors[0]))
-        pairs = [[pair(factors, i, j) for j in axes(factors)] for i in axes(factors)]
-        entries = [
-            sum(
-                weight.reshape(-1, *[1] * len(factors)) * pairs[i][j]
-                for i in axes(factors)
-                for j in axes(factors)
-                if bool((weight := inner[:, m, n, i, j]).any())
-            )
-            for m, n in triangle(self.differential.potentials)
-        ]
-        shape = (len(matrix), *[len(f.mean) for f in factors])
-        empty = matrix.new_zeros(shape)
-        return torch.stack([empty + e for e in entries], 1)
 
 
-def axes(of: list[AxisFactor]) -> range:
-    """Their numbers."""
-    return range(len(of))
+def product_stiffness(
+    differential: Differential,
+    matrix: Float[Tensor, "s c c"],
+    factors: list[AxisFactor],
+    rows: slice,
+) -> Float[Tensor, "s p *k"]:
+    """``stiffness`` where <k_i* k_j> is a product over the axes, as the points are."""
+    axes = range(len(factors))
+    factors = [AxisFactor(*(f[rows] for f in factors[0])), *factors[1:]]
+    pairs = [[pair(factors, i, j) for j in axes] for i in axes]
+    return contracted(differential, matrix, lambda m, n, i, j: pairs[i][j])
+
+
+def contracted(
+    differential: Differential,
+    matrix: Float[Tensor, "s c c"],
+    pairs: Callable[[int, int, int, int], Tensor],
+) -> Inexact[Tensor, "s p *k"]:
+    """Σ_ij S_cmi C⁰_cd S_dnj pairs(m, n, i, j) for each entry (m, n) of the triangle.
+
+    ``pairs`` is <k_mi* k_nj> per frequency.
+    """
+    s = differential.matrix(matrix)
+    inner = torch.einsum("cmi,scd,dnj->smnij", s, matrix, s)
+    axes = range(s.shape[2])
+    empty = torch.zeros_like(pairs(0, 0, 0, 0)).expand(len(matrix), *[-1] * len(axes))
+    entries = []
+    for m, n in triangle(differential.potentials):
+        entry = empty
+        for i, j in product(axes, axes):
+            weight = inner[:, m, n, i, j]
+            if bool(weight.any()):
+                column = weight.reshape(-1, *[1] * len(axes))
+                entry = entry + column * pairs(m, n, i, j)
+        entries.append(entry)
+    return torch.stack(entries, 1)
 
 
 def triangle(m: int) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ those of the strain form, because x = x̄ + B u + ē turns every step into the o
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Inexact
+from jaxtyping import Inexact
 from torch import Tensor
 
 from lsml.numerics import dot
@@ -30,8 +30,8 @@ class DisplacementForm(Problem):
 
     @property
     def tags(self) -> Tags:
-        """Those of the strain form."""
-        return self.strain.tags
+        """Those of the strain form, save what takes fields without a potential."""
+        return self.strain.tags - {"resolvable"}
 
     @property
     def batch(self) -> int:
@@ -64,7 +64,9 @@ class DisplacementForm(Problem):
             return u, self.strain.load.free * x[:, size:] / grid.size**0.5
         return u, x.new_zeros(len(x), self.strain.background.shape[1])
 
-    def join(self, u: Inexact[Tensor, "b m *n"], mean: Float[Tensor, "b c"]) -> Vector:
+    def join(
+        self, u: Inexact[Tensor, "b m *n"], mean: Inexact[Tensor, "b c"]
+    ) -> Vector:
         """The inverse of ``split``, for a mean that is zero where prescribed."""
         if self.strain.green.free is None:
             return u.flatten(1)
@@ -133,13 +135,20 @@ class DisplacementForm(Problem):
         u = self.strain.green.potential_of(values, component)
         return self.join(u, torch.zeros_like(self.strain.background))
 
+    def bounds(self) -> tuple[PerSample, PerSample]:
+        """As in the strain form."""
+        return self.strain.bounds()
+
     def admit(self, x: Vector) -> Vector:
-        """Every unknown is admissible."""
-        return x
+        """Every unknown is; without its translation, which would cost it digits."""
+        return self.project(x)
 
     def project(self, d: Vector) -> Vector:
-        """Every increment is admissible."""
-        return d
+        """Every increment is admissible; translations, which no field shows, are none."""
+        size = self.potentials * self.strain.grid.size
+        u = d[:, :size].unflatten(1, (self.potentials, -1))
+        u = (u - u.mean(2, keepdim=True)).flatten(1)
+        return torch.cat([u, d[:, size:]], 1) if d.shape[1] > size else u
 
     def _pull(self, flux: Field) -> Vector:
         """Transpose of ``increment``."""

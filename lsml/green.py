@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Inexact
 from torch import Tensor
 
 from lsml.discretization import Discretization, triangle
@@ -22,15 +22,15 @@ class GreenOperator:
 
     Attributes
     ----------
-    inverse : N, the upper triangle of a symmetric m × m matrix per frequency, row by
-        row; zero where a mode has no gradient.
+    inverse : N, the upper triangle of a Hermitian m × m matrix per frequency, row by
+        row; zero where a mode has no gradient. Real where the scheme is symmetric.
     free : c × c compliance of the mean components that the load leaves free, zero
         elsewhere; one per sample or shared; None when the whole mean is prescribed.
     """
 
     discretization: Discretization
-    inverse: Float[Tensor, "s p *k"]
-    free: Float[Tensor, "f c c"] | None = None
+    inverse: Inexact[Tensor, "s p *k"]
+    free: Inexact[Tensor, "f c c"] | None = None
 
     def __call__(self, tau: Field) -> Field:
         """Field that the polarization τ leaves behind: x = x̄ − Γτ."""
@@ -45,13 +45,13 @@ class GreenOperator:
         """N drive: three forward and three inverse real transforms in 3-D."""
         return linear(drive, self._solve, self._solve)
 
-    def uniform(self, flux: Field) -> Float[Tensor, "b c *one"]:
+    def uniform(self, flux: Field) -> Inexact[Tensor, "b c *one"]:
         """Mean of Γ flux, spread over the points: zero unless a mean is free."""
         q, grid = self.discretization.points, self.discretization.grid
         mean = self.mean_compliance(self.discretization.average(flux))
         return mean.repeat(1, q).reshape(*mean.shape[:1], -1, *[1] * grid.ndim)
 
-    def mean_compliance(self, flux: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+    def mean_compliance(self, flux: Inexact[Tensor, "b c"]) -> Inexact[Tensor, "b c"]:
         """Free mean field of a mean flux."""
         if self.free is None:
             return torch.zeros_like(flux)
@@ -66,10 +66,10 @@ class GreenOperator:
         """
         grid = self.discretization.grid
         k = self.discretization.voxel_symbol(values.device)
-        pull = k.new_zeros(self.discretization.differential.potentials, *k.shape[1:])
+        pull = k.new_zeros(self.discretization.differential.potentials, *k.shape[2:])
         for c, m, axis, weight in self.discretization.differential.terms:
             if c == component:
-                pull[m] += weight * k[axis].conj()
+                pull[m] += weight * k[m, axis].conj()
         spread = pull.expand(len(self.inverse), 1, *pull.shape)
         drive = self._times_inverse(spread)[:, 0]
         seen = (pull.conj() * drive).sum(1).real
@@ -84,8 +84,9 @@ class GreenOperator:
         out = torch.zeros_like(hat)
         for place, (i, j) in enumerate(triangle(hat.shape[2])):
             entry = self.inverse[:, None, place].to(hat.dtype)
-            for a, b in {(i, j), (j, i)}:
-                out[:, :, a].addcmul_(entry, hat[:, :, b])
+            out[:, :, i].addcmul_(entry, hat[:, :, j])
+            if i != j:
+                out[:, :, j].addcmul_(entry.conj(), hat[:, :, i])
         return out
 
     def select(self, samples: Codes, batch: int) -> "GreenOperator":
@@ -101,15 +102,16 @@ class GreenOperator:
 
 def green_operator(
     discretization: Discretization,
-    reference: Float[Tensor, "s c c"],
+    reference: Inexact[Tensor, "s c c"],
     free: Float[Tensor, "f c"],
 ) -> GreenOperator:
     """Γ of the medium ``reference``; ``free`` is 1 where the mean is not prescribed.
 
-    Inverted in float64, then rounded to the dtype of ``reference``.
+    Inverted in float64, then rounded to the dtype of ``reference``, whose numbers are
+    real even where its dtype, that of the fields, is complex.
     """
-    matrix = reference.detach().double()
-    inverse = inverse_stiffness(discretization, matrix, reference.dtype)
+    matrix = reference.detach().real.double()
+    inverse = inverse_stiffness(discretization, matrix, reference.real.dtype)
     if not bool(free.any()):
         return GreenOperator(discretization, inverse)
     compliance = free_compliance(matrix, free).to(reference.dtype)
@@ -120,7 +122,7 @@ def inverse_stiffness(
     discretization: Discretization,
     matrix: Float[Tensor, "s c c"],
     dtype: torch.dtype,
-) -> Float[Tensor, "s p *k"]:
+) -> Inexact[Tensor, "s p *k"]:
     """N per frequency, and 0 for the modes without a gradient.
 
     Those are the mean and, where a stencil has them, hourglass modes. Inverted a few
@@ -137,24 +139,26 @@ def inverse_stiffness(
     blocks = [slice(i, min(i + step, half[0])) for i in range(0, half[0], step)]
     traces = (trace(discretization.stiffness(matrix, rows), m) for rows in blocks)
     largest = torch.stack([t.flatten(1).amax(1) for t in traces]).amax(0)
-    inverse = torch.empty(
-        len(matrix), len(triangle(m)), *half, dtype=dtype, device=matrix.device
-    )
+    inverse = torch.empty(0)
     for rows in blocks:
-        part = discretization.stiffness(matrix, rows)
-        inverse[:, :, rows] = invert(part, m, largest).to(dtype)
+        part = invert(discretization.stiffness(matrix, rows), m, largest)
+        if rows.start == 0:
+            size = (len(matrix), len(triangle(m)), *half)
+            kind = dtype.to_complex() if part.is_complex() else dtype
+            inverse = part.new_empty(size, dtype=kind)
+        inverse[:, :, rows] = part
     return inverse
 
 
-def trace(packed: Float[Tensor, "s p *k"], m: int) -> Float[Tensor, "s *k"]:
-    """Trace of symmetric matrices."""
+def trace(packed: Inexact[Tensor, "s p *k"], m: int) -> Float[Tensor, "s *k"]:
+    """Trace of Hermitian matrices."""
     diagonal = [k for k, (i, j) in enumerate(triangle(m)) if i == j]
-    return packed[:, diagonal].sum(1)
+    return packed[:, diagonal].real.sum(1)
 
 
 def invert(
-    packed: Float[Tensor, "s p *k"], m: int, largest: PerSample
-) -> Float[Tensor, "s p *k"]:
+    packed: Inexact[Tensor, "s p *k"], m: int, largest: PerSample
+) -> Inexact[Tensor, "s p *k"]:
     """Inverse by sweeps, one row after the other; 0 where the trace vanishes."""
     scale = SINGULAR * largest.reshape(-1, *[1] * (packed.ndim - 2))
     singular = trace(packed, m) <= scale
@@ -163,22 +167,24 @@ def invert(
         for ij, entry in zip(triangle(m), packed.unbind(1), strict=True)
     }
     for k in range(m):
-        row = {i: a[min(i, k), max(i, k)] for i in range(m)}
-        pivot = 1 / row[k]
+        column = {i: a[i, k] if i <= k else a[k, i].conj() for i in range(m)}
+        pivot = 1 / column[k]
         for i, j in a:
             if i == k and j == k:
                 a[i, j] = -pivot
-            elif k in (i, j):
-                a[i, j] = row[i + j - k] * pivot
+            elif k == i:
+                a[i, j] = column[j].conj() * pivot
+            elif k == j:
+                a[i, j] = column[i] * pivot
             else:
-                a[i, j] = a[i, j] - row[i] * row[j] * pivot
+                a[i, j] = a[i, j] - column[i] * column[j].conj() * pivot
     inverse = torch.stack([-entry for entry in a.values()], 1)
     return inverse.masked_fill_(singular[:, None], 0)
 
 
 def free_compliance(
-    matrix: Float[Tensor, "s c c"], free: Float[Tensor, "f c"]
-) -> Float[Tensor, "b c c"]:
+    matrix: Inexact[Tensor, "s c c"], free: Float[Tensor, "f c"]
+) -> Inexact[Tensor, "b c c"]:
     """P (Pᵀ C⁰ P)⁻¹ Pᵀ for the projector P on the free components."""
     rows, columns = free[:, :, None], free[:, None, :]
     if len(matrix) > 1:

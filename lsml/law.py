@@ -24,7 +24,7 @@ class Image(NamedTuple):
     """
 
     labels: Integer[Tensor, "b *n"]
-    table: Float[Tensor, "b p c c"]
+    table: Inexact[Tensor, "b p c c"]
 
 
 class Law(ABC):
@@ -60,6 +60,13 @@ class Law(ABC):
         """Phase of each voxel of each of ``batch`` samples; None without phases."""
         return None
 
+    def resolvent(self, shift: Inexact[Tensor, "s c c"]) -> "Law":
+        """The inverse of σ(x) + S x, point by point; for laws tagged *resolvable*.
+
+        ``shift`` is S, positive definite, one per microstructure or one for all.
+        """
+        raise ValueError(f"{type(self).__name__} has no resolvent")
+
     @abstractmethod
     def tangent(self, x: Field, v: Field) -> Field:
         """Directional derivative σ'(x)·v."""
@@ -73,7 +80,7 @@ class Law(ABC):
 class Uniform(Law):
     """σ = C x with one matrix C per sample, or one for all: a homogeneous medium."""
 
-    matrix: Float[Tensor, "s c c"]
+    matrix: Inexact[Tensor, "s c c"]
     tags: ClassVar[Tags] = frozenset({"linear", "symmetric", "positive"})
 
     def __call__(self, x: Field) -> Field:
@@ -83,7 +90,7 @@ class Uniform(Law):
         y = torch.einsum("scd,slqd...->slqc...", self.matrix, points)
         return y.flatten(0, 1).flatten(1, 2)
 
-    def mean(self, x: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+    def mean(self, x: Inexact[Tensor, "b c"]) -> Inexact[Tensor, "b c"]:
         """Mean flux of a mean field."""
         return self(x[..., None])[..., 0]
 
@@ -111,10 +118,19 @@ class PhaseLaw(Law):
     """
 
     labels: Integer[Tensor, "s *n"]
-    coefficients: Float[Tensor, "t p g"]
+    coefficients: Inexact[Tensor, "t p g"]
     entries: tuple[Entry, ...]
-    eigenfield: Float[Tensor, "e p c"] | None = None
-    tags: ClassVar[Tags] = frozenset({"linear", "symmetric", "positive"})
+    eigenfield: Inexact[Tensor, "e p c"] | None = None
+
+    @property
+    def tags(self) -> Tags:
+        """Complex moduli make a matrix that is symmetric but not Hermitian."""
+        known: Tags = frozenset({"linear"})
+        if type(self) is PhaseLaw:  # others combine moduli of several phases
+            known |= {"resolvable"}
+        if self.coefficients.is_complex():
+            return known
+        return known | {"symmetric", "positive"}
 
     @property
     def components(self) -> int:
@@ -122,7 +138,7 @@ class PhaseLaw(Law):
         return 1 + max(row for row, _, _ in self.entries)
 
     @property
-    def table(self) -> Float[Tensor, "t p c c"]:
+    def table(self) -> Inexact[Tensor, "t p c c"]:
         """The matrix C of each phase."""
         c = self.components
         places = torch.tensor([i * c + j for i, j, _ in self.entries])
@@ -155,19 +171,27 @@ class PhaseLaw(Law):
         each = self.select(torch.arange(batch, device=self.labels.device), batch)
         return Image(each.labels, each.table.expand(batch, -1, -1, -1))
 
-    def census(self) -> tuple["PhaseLaw", Float[Tensor, "s p"]]:
+    def census(self) -> "tuple[PhaseLaw, Float[Tensor, 's p']] | None":
         """The law on one voxel of each phase, and the volume fractions."""
         s, p = len(self.labels), self.coefficients.shape[1]
         flat = self.labels.flatten(1)
         phases = torch.arange(p, device=flat.device).to(flat.dtype)
-        counts = torch.stack([(flat == k).sum(1) for k in range(p)], 1)
+        counts = torch.stack([torch.bincount(each, minlength=p) for each in flat])
         return replace(self, labels=phases.expand(s, p)), counts.double() / len(flat[0])
 
     def without_eigenfield(self) -> "PhaseLaw":
         """The same phases, free of eigenfield."""
         return replace(self, eigenfield=None)
 
-    def spread(self, table: Float[Tensor, "t p k"]) -> list[Tensor]:
+    def resolvent(self, shift: Inexact[Tensor, "s c c"]) -> "PhaseLaw":
+        """A table of (C + S)⁻¹, with the eigenfield −C x*."""
+        table, eigen = self.table, self.eigenfield
+        moduli, entries = packed(torch.linalg.inv(table + shift[:, None]), self.entries)
+        if eigen is not None:
+            eigen = -torch.einsum("tpcd,tpd->tpc", table, eigen)
+        return replace(self, coefficients=moduli, entries=entries, eigenfield=eigen)
+
+    def spread(self, table: Inexact[Tensor, "t p k"]) -> list[Tensor]:
         """Value of each column of a per-phase table at every voxel, (s, 1, 1, *n)."""
         s, t, p = self.labels.shape[0], table.shape[0], table.shape[1]
         index = self.labels.int()
@@ -191,23 +215,49 @@ class PhaseLaw(Law):
         return self._flux(self.columns(v))
 
     def energy(self, x: Field) -> Inexact[Tensor, "b q *n"]:
-        """½ (x − x*)·C (x − x*)."""
+        """½ (x − x*)·C (x − x*); of complex fields the real part of the Hermitian."""
         elastic = self._elastic(self.columns(x))
         flux = self.columns(self._flux(elastic))
-        density = 0.5 * sum(e * f for e, f in zip(elastic, flux, strict=True))
+        pairs = zip(elastic, flux, strict=True)
+        density = 0.5 * sum((e.conj() * f).real for e, f in pairs)
         return torch.as_tensor(density).flatten(0, 1)
+
+    def moduli(self) -> list[Tensor]:
+        """Modulus of each entry of C at every voxel."""
+        moduli = self.spread(self.coefficients)
+        return [moduli[g] for _, _, g in self.entries]
+
+    def eigenfields(self) -> list[Tensor]:
+        """Components of the stress-free field at every voxel."""
+        assert self.eigenfield is not None
+        return self.spread(self.eigenfield)
 
     def _elastic(self, columns: list[Tensor]) -> list[Tensor]:
         if self.eigenfield is None:
             return columns
-        eigen = self.spread(self.eigenfield)
+        eigen = self.eigenfields()
         return [x - e for x, e in zip(columns, eigen, strict=True)]
 
     def _flux(self, columns: list[Tensor]) -> Field:
-        moduli = self.spread(self.coefficients)
         rows: dict[int, Tensor] = {}
-        for i, j, g in self.entries:
-            term = (moduli[g], columns[j])
+        for (i, j, _), modulus in zip(self.entries, self.moduli(), strict=True):
+            term = (modulus, columns[j])
             rows[i] = torch.addcmul(rows[i], *term) if i in rows else torch.mul(*term)
         flux = torch.stack([rows[i] for i in range(self.components)], 3)
         return flux.flatten(0, 1).flatten(1, 2)
+
+
+def packed(
+    matrices: Inexact[Tensor, "t p c c"], pattern: tuple[Entry, ...]
+) -> tuple[Inexact[Tensor, "t p g"], tuple[Entry, ...]]:
+    """Independent entries of matrices: those of a pattern if it holds them all."""
+    c = range(matrices.shape[-1])
+    flat = matrices.flatten(2)
+    first = {g: len(c) * i + j for i, j, g in reversed(pattern)}
+    again = torch.zeros_like(matrices)
+    for i, j, g in pattern:
+        again[..., i, j] = flat[..., first[g]].detach()
+    rounding = 64 * torch.finfo(flat.dtype).eps * flat.detach().abs().amax()
+    if bool(((again - matrices.detach()).abs() <= rounding).all()):
+        return flat[..., [first[g] for g in sorted(first)]], pattern
+    return flat, tuple((i, j, len(c) * i + j) for i in c for j in c)

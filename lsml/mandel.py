@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lsml.discretization import Differential
+from lsml.discretization import Differential, Words
 
 PAIRS = {
     2: ((0, 0), (1, 1), (0, 1)),
@@ -37,7 +37,8 @@ def symmetric_gradient(ndim: int) -> Differential:
             terms.append((c, i, i, 1.0))
         else:
             terms += [(c, i, j, 0.5**0.5), (c, j, i, 0.5**0.5)]
-    return Differential(len(PAIRS[ndim]), ndim, tuple(terms))
+    words = Words("strain", "stress", "displacement", "stiffness", names(ndim))
+    return Differential(len(PAIRS[ndim]), ndim, tuple(terms), words)
 
 
 def basis(ndim: int) -> Float[Tensor, "c d d"]:

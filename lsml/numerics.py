@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lsml.bundle import layout_of
 from lsml.typing import Codes, Mask, Memory, PerSample, Vector
 
 Linear = Callable[[Tensor], Tensor]
@@ -36,6 +37,11 @@ def safe_div(num: PerSample, den: PerSample) -> PerSample:
     return torch.where(ok, num, zero) / torch.where(ok, den, one)
 
 
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of double precision in which sums of such numbers are accumulated."""
+    return torch.complex128 if dtype.is_complex else torch.float64
+
+
 def root(square: PerSample) -> PerSample:
     """√ of a square that rounding may have left slightly negative; NaN stays NaN."""
     return square.clamp_min(0).sqrt()
@@ -55,23 +61,26 @@ def keep(active: Mask, new: Tensor, old: Tensor) -> Tensor:
 
 def keep_memory(active: Mask, new: Memory, old: Memory) -> Memory:
     """Apply ``keep`` to each tensor of a rule's memory."""
-    if type(new) is not type(old):  # a schedule has moved on to another rule
+    if layout_of(new) != layout_of(old):  # a schedule has moved on to another rule
         return new
     kept = [keep(active, a, b) for a, b in zip(new, old, strict=True)]
     return memory_like(new, kept)
 
 
 def memory_like(memory: Memory, parts: list[Tensor]) -> Memory:
-    """Other tensors in the same (named) tuple."""
-    return type(memory)(*parts) if hasattr(memory, "_fields") else tuple(parts)
+    """Other tensors in the same (named) tuple or bundle."""
+    return layout_of(memory).build(parts)
 
 
 def linear(x: Tensor, apply: Linear, transpose: Linear) -> Tensor:
-    """``apply(x)`` for a linear map, with its exact ``transpose`` as derivative.
+    """``apply(x)`` for a real linear map, with its exact ``transpose`` as derivative.
 
     Nothing is recorded inside ``apply``, which may therefore work in place, and
-    backpropagation stores no intermediate field.
+    backpropagation stores no intermediate field. It maps a complex x part by part.
     """
+    if x.is_complex():
+        parts = (linear(part, apply, transpose) for part in (x.real, x.imag))
+        return torch.complex(*parts)
     return _LinearMap.apply(x, apply, transpose)  # type: ignore[no-untyped-call]
 
 

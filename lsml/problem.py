@@ -11,24 +11,26 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from lsml.grid import Grid
 from lsml.law import Image, Law
-from lsml.numerics import combine, dot, root
+from lsml.numerics import combine, dot, root, wide
 from lsml.typing import Codes, Field, PerSample, Tags, Vector, Voxels
 
 
 class Residual(NamedTuple):
     """What is left of the equations at x: as a force, and as a step of the field.
 
-    ``work`` is their pairing where a rule has computed it already.
+    ``work`` is their pairing where a rule has computed it already, and ``gauge`` what
+    the scalars of conjugate gradients say, a packed :class:`lsml.gauss_radau.Gauge`.
     """
 
     force: Vector
     step: Vector
     work: PerSample | None = None
+    gauge: Float[Tensor, "b s"] | None = None
 
 
 class Specimen(NamedTuple):
@@ -41,7 +43,7 @@ class Specimen(NamedTuple):
     """
 
     image: Image
-    mean: Float[Tensor, "b c"]
+    mean: Inexact[Tensor, "b c"]
 
 
 class Problem(ABC):
@@ -96,10 +98,10 @@ class Problem(ABC):
         """The same of σ(x)."""
         return self.flux(x).unflatten(1, (self.points, -1)).mean(1)
 
-    def mean_flux(self, x: Vector) -> Float[Tensor, "b c"]:
+    def mean_flux(self, x: Vector) -> Inexact[Tensor, "b c"]:
         """Volume average of σ(x), accumulated in float64."""
         flux = self.voxel_flux(x)
-        return flux.flatten(2).mean(2, dtype=torch.float64).to(flux.dtype)
+        return flux.flatten(2).mean(2, dtype=wide(flux.dtype)).to(flux.dtype)
 
     def present(self, x: Vector) -> tuple["Problem", Vector]:
         """The problem, and its unknown, in which the answer x is handed out."""
@@ -116,6 +118,19 @@ class Problem(ABC):
         energy of the reference medium.
         """
         raise ValueError(f"{type(self).__name__} cannot complete a field")
+
+    def bounds(self) -> tuple[PerSample, PerSample]:
+        """Where the eigenvalues of ``precondition(hessian)`` lie, on admissible d.
+
+        Raises
+        ------
+        ValueError
+            Nothing is known of them.
+        """
+        raise ValueError(
+            f"{type(self).__name__} does not tell bounds of its spectrum: it needs a "
+            "linear law of phases, in elasticity or conduction"
+        )
 
     @abstractmethod
     def admit(self, x: Vector) -> Vector:
@@ -159,6 +174,18 @@ class Problem(ABC):
     def square(self, residual: Residual) -> PerSample:
         """Squared norm of a residual, ``pairing(force, step)`` without cancellation."""
 
+    def inner(self, residual: Residual, step: Vector) -> PerSample:
+        """Product of a residual with the step of another, real; ``square`` of its own."""
+        return self.pairing(residual.force, step)
+
+    def resolve(self, x: Vector, d: Vector) -> Vector:
+        """y − x with σ(y) + C⁰ y = σ(x) + C⁰ (x + d), point by point."""
+        raise ValueError(f"{type(self).__name__} has no resolvent of its law")
+
+    def scatter(self, x: Vector, d: Vector) -> Vector:
+        """i τ'(x) d / Im C⁰, point by point: d itself where the law is Re C⁰."""
+        raise ValueError(f"{type(self).__name__} has no absorbing reference medium")
+
     def norm(self, residual: Residual) -> PerSample:
         """Norm of a residual; that of the reference medium where there is one."""
         return root(self.square(residual))
@@ -188,8 +215,8 @@ class LippmannSchwinger(Problem):
 
     @property
     def tags(self) -> Tags:
-        """Those of the law."""
-        return self.law.tags
+        """Those of the law, save the one that takes a metric."""
+        return self.law.tags - {"resolvable"}
 
     @property
     def batch(self) -> int:
@@ -257,6 +284,15 @@ class LippmannSchwinger(Problem):
     def square(self, residual: Residual) -> PerSample:
         """Mean square of the step."""
         return self.pairing(residual.step, residual.step)
+
+    def inner(self, residual: Residual, step: Vector) -> PerSample:
+        """Mean product of the steps."""
+        return self.pairing(residual.step, step)
+
+    def scatter(self, x: Vector, d: Vector) -> Vector:
+        """i (σ'(x) − C⁰) d / Im C⁰."""
+        absorbed = self.reference(torch.ones_like(d)).imag
+        return 1j * (self.law.tangent(x, d) - self.reference(d)) / absorbed
 
     def magnitude(self) -> PerSample:
         """Root mean square of x̄."""

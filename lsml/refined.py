@@ -40,12 +40,16 @@ class RefinedForm(DisplacementForm):
     def present(self, x: Vector) -> tuple[Problem, Vector]:
         """The answer in the precision that was asked for, or needed."""
         if self.dtype == torch.float32:
-            return self.work, x.float()
+            return self.work, x.to(self._narrow)
         return self.exact, x
+
+    @property
+    def _narrow(self) -> torch.dtype:
+        return self.work.strain.background.dtype
 
     def force(self, x: Vector) -> Vector:
         """Evaluated in float64, rounded to float32."""
-        return self.exact.force(x).float()
+        return self.exact.force(x).to(self._narrow)
 
     def precondition(self, force: Vector, out: Vector | None = None) -> Vector:
         """In float32."""

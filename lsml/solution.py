@@ -11,6 +11,7 @@ from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from lsml.displacement_form import DisplacementForm
+from lsml.numerics import wide
 from lsml.physics.reference import extreme_ratios
 from lsml.problem import Problem
 from lsml.state import SolveState, Status
@@ -97,7 +98,7 @@ class Solution:
         """Volume average of ε."""
         with torch.set_grad_enabled(self.tracked):
             field = self.problem.voxel_field(self.state.x)
-            return field.flatten(2).mean(2, dtype=torch.float64).to(field.dtype)
+            return field.flatten(2).mean(2, dtype=wide(field.dtype)).to(field.dtype)
 
     @property
     def mean_stress(self) -> Inexact[Tensor, "b c"]:
@@ -116,25 +117,55 @@ class Solution:
     def displacement(self) -> Inexact[Tensor, "b d *n"]:
         """Periodic part of the displacement; add mean_strain · position for the whole.
 
-        At the first corner of each voxel, at its centre for `fourier`; zero mean.
+        At the first corner of each voxel, at its centre for `fourier`, component i in
+        the middle of its first face along i for `staggered`; zero mean.
         """
         with torch.set_grad_enabled(self.tracked):
             return DisplacementForm(self.form).displacement(self._field)
+
+    @property
+    def gradient(self) -> Inexact[Tensor, "b *v"]:
+        """What `strain` is called in conduction."""
+        return self.strain
+
+    @property
+    def flux(self) -> Inexact[Tensor, "b *v"]:
+        """What `stress` is called in conduction: κ · gradient."""
+        return self.stress
+
+    @property
+    def potential(self) -> Inexact[Tensor, "b m *n"]:
+        """What `displacement` is called in conduction."""
+        return self.displacement
+
+    @property
+    def mean_gradient(self) -> Inexact[Tensor, "b c"]:
+        """Volume average of the gradient."""
+        return self.mean_strain
+
+    @property
+    def mean_flux(self) -> Inexact[Tensor, "b c"]:
+        """Volume average of the flux: the homogenized answer to the load."""
+        return self.mean_stress
 
     @cached_property
     def error_bound(self) -> PerSample:
         """Bound of the C⁰-norm error of the strain, over that of the mean strain.
 
         error · λ_max/λ_min with the extreme stiffness ratios of the phases to C⁰, or
-        with what eigenstrain and stress load make of λ_max where that is more;
-        infinite with pores.
+        with what eigenstrain and stress load make of λ_max where that is more, unless
+        the energy of the error was bounded; infinite with pores.
         """
         form = self.form
         low, high = extreme_ratios(form)
         mean = self.mean_strain.detach()
-        size = (mean * form.reference.mean(mean)).sum(1).clamp_min(0).sqrt()
+        work = (mean.conj() * form.reference.mean(mean)).real.sum(1)
+        size = work.clamp_min(0).sqrt()
         share = torch.where(self.state.scale > 0, self.state.scale / size, 0.0)
         unit = ROUND_OFF * torch.finfo(mean.dtype).eps
+        if self.state.gap is not None and bool(self.state.gap[:, 1].isfinite().all()):
+            bound = (self.state.gap[:, 1] / low).sqrt() / size
+            return torch.maximum(bound, unit * high / low)
         return self.error.clamp_min(unit) * torch.maximum(high, share) / low
 
     @property

@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from lsml.discretization import Discretization
 from lsml.green import GreenOperator
 from lsml.grid import Grid
-from lsml.law import Law, Uniform
+from lsml.law import Law, PhaseLaw, Uniform
 from lsml.numerics import dot, root, rows_of
 from lsml.problem import Problem, Residual, Specimen
+from lsml.spectrum import spectrum
 from lsml.typing import Codes, Field, Mean, PerSample, Tags, Vector, Voxels
 
 
@@ -25,17 +26,17 @@ class MacroLoad(NamedTuple):
     """What is prescribed on average, component by component.
 
     ``field`` where the mean field is prescribed and 0 elsewhere, ``flux`` where the
-    mean flux is and 0 elsewhere, ``free`` 1 where the mean field is free.
+    mean flux is and 0 elsewhere, ``free`` (real) 1 where the mean field is free.
     """
 
-    field: Float[Tensor, "b c"]
-    flux: Float[Tensor, "b c"]
+    field: Inexact[Tensor, "b c"]
+    flux: Inexact[Tensor, "b c"]
     free: Float[Tensor, "b c"]
 
 
 def uniform_answer(
     reference: Uniform, green: GreenOperator, load: MacroLoad
-) -> Float[Tensor, "b c"]:
+) -> Inexact[Tensor, "b c"]:
     """Mean field of the homogeneous reference medium under the load: x̄.
 
     The prescribed mean field, completed by the answer to the prescribed mean flux.
@@ -59,7 +60,7 @@ class StrainForm(Problem):
     law: Law
     reference: Uniform
     green: GreenOperator
-    background: Float[Tensor, "b c"]
+    background: Inexact[Tensor, "b c"]
     load: MacroLoad
     rebuild: "Callable[[Mean], StrainForm] | None" = None
     mean: Mean | None = None
@@ -107,7 +108,7 @@ class StrainForm(Problem):
             return self
         return self.rebuild(mean)
 
-    def spread(self, mean: Float[Tensor, "b c"]) -> Float[Tensor, "b k *one"]:
+    def spread(self, mean: Inexact[Tensor, "b c"]) -> Inexact[Tensor, "b k *one"]:
         """A uniform field at every quadrature point, ready to broadcast."""
         repeated = mean.repeat(1, self.discretization.points)
         return repeated.reshape(*repeated.shape, *[1] * self.grid.ndim)
@@ -143,6 +144,14 @@ class StrainForm(Problem):
         """A compatible field; at least energy, closed form per frequency."""
         potential = self.green.potential_of(values, component)
         return self.start() + self.discretization.gradient(potential)
+
+    def bounds(self) -> tuple[PerSample, PerSample]:
+        """Extreme stiffness ratios of the phases to C⁰; the least is 0 with pores."""
+        if not isinstance(self.law, PhaseLaw) or "linear" not in self.tags:
+            return super().bounds()
+        low, high = spectrum(self.law.table, self.reference.matrix)
+        cases = self.batch // len(low)
+        return low.repeat_interleave(cases), high.repeat_interleave(cases)
 
     def admit(self, x: Vector) -> Vector:
         """Compatible part of x, with the prescribed mean."""
@@ -185,6 +194,17 @@ class StrainForm(Problem):
         """<step, C⁰ step>: the force has parts far larger, which do no work."""
         return self.pairing(self.reference(residual.step), residual.step)
 
+    def inner(self, residual: Residual, step: Vector) -> PerSample:
+        """<step, C⁰ step>."""
+        return self.pairing(self.reference(residual.step), step)
+
+    def resolve(self, x: Vector, d: Vector) -> Vector:
+        """By the resolvent of the law at C⁰; from the increment if it is linear."""
+        resolvent = self.law.resolvent(self.reference.matrix)
+        if "linear" in self.tags:
+            return resolvent.tangent(x, self.reference(d))
+        return resolvent(self.law(x) + self.reference(x + d)) - x
+
     def select(self, samples: Codes) -> "StrainForm | None":
         """Some of the samples, each a microstructure with one load case."""
         law = self.law.select(samples, self.batch)
@@ -208,7 +228,8 @@ class StrainForm(Problem):
         places = shares.shape[1:]
         uniform = self.background.reshape(*self.background.shape, *[1] * len(places))
         flux = law(uniform.expand(*self.background.shape, *places))
-        work = (flux * inverse(flux)).sum(1).unflatten(0, (len(shares), -1))
+        work = (flux.conj() * inverse(flux)).real.sum(1)
+        work = work.unflatten(0, (len(shares), -1))
         return root((work.double() * shares[:, None]).flatten(2).sum(2).flatten())
 
     def _equal_shares(self) -> Float[Tensor, "one *n"]:

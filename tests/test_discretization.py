@@ -116,7 +116,10 @@ def test_symbol_is_that_of_the_stencil(scheme, shape):
             *(d.gradient((column * part)[None]) for part in (cosine, sine))
         )[0]
         expected = torch.cat(
-            [torch.einsum("cmi,i,m->c", s + 0j, k[:, *index], v + 0j) for k in symbols]
+            [
+                torch.einsum("cmi,mi,m->c", s + 0j, k[:, :, *index], v + 0j)
+                for k in symbols
+            ]
         )
         expected = averaged(d, expected).reshape(-1, *[1] * len(shape)) * wave
         assert float((strain - expected).abs().max()) < 1e-13

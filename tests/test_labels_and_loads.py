@@ -215,7 +215,7 @@ def test_solve(options, parts):
         ({"reference": lsml.isotropic(E=0.0, nu=0.3)}, ("reference", "zero stiffness")),
         (
             {"reference": lsml.isotropic(E=torch.ones(2), nu=0.3)},
-            ("reference", "2 stiffnesses", "3 samples"),
+            ("reference", "2 media", "3 samples"),
         ),
     ],
 )

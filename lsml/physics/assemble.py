@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from lsml.discretization import Discretization
@@ -24,7 +24,7 @@ def assemble(
     load: MacroLoad,
     scheme: Discretization,
     projectors: Float[Tensor, "k c c"],
-    medium: Float[Tensor, "t c c"] | None,
+    medium: Inexact[Tensor, "t c c"] | None,
     double: Part | None,
 ) -> StrainForm:
     """A compatible problem; ``medium`` fixes C⁰, None leaves it to the rule.
@@ -45,14 +45,14 @@ class Parts:
     projectors: Float[Tensor, "k c c"]
     double: Part | None
 
-    def on(self, medium: Float[Tensor, "t c c"]) -> StrainForm:
+    def on(self, medium: Inexact[Tensor, "t c c"]) -> StrainForm:
         """The problem on a reference medium."""
         green = green_operator(self.scheme, medium, self.load.free)
         problem = _form(self.law, self.load, green, medium)
         if self.double is None:
             return problem
         law, load = self.double
-        medium, free = medium.double(), None
+        medium, free = medium.to(law.coefficients.dtype), None
         if green.free is not None:
             free = free_compliance(medium, load.free)
         exact = _form(law, load, replace(green, free=free), medium)
@@ -77,7 +77,7 @@ def _form(
     law: PhaseLaw,
     load: MacroLoad,
     green: GreenOperator,
-    medium: Float[Tensor, "t c c"],
+    medium: Inexact[Tensor, "t c c"],
 ) -> StrainForm:
     reference = Uniform(medium.detach())
     background = uniform_answer(reference, green, load)
@@ -92,27 +92,32 @@ def fit(load: Load, law: PhaseLaw) -> tuple[PhaseLaw, MacroLoad]:
     Raises
     ------
     ValueError
-        Numbers of samples that do not go together, or components of another
-        dimension.
+        Numbers of samples that do not go together, components of another dimension,
+        or a complex load of real phases.
     """
-    free = 1 if law.eigenfield is None else len(law.eigenfield)
-    samples = {len(law.labels), len(law.coefficients), free} - {1}
+    eigen = 1 if law.eigenfield is None else len(law.eigenfield)
+    samples = {len(law.labels), len(law.coefficients), eigen} - {1}
     if len(samples) > 1:
         raise ValueError(
             f"labels hold {len(law.labels)} samples, phases {len(law.coefficients)} "
-            f"tables and eigenstrain {free}: give as many, or one"
+            f"tables and eigenstrain {eigen}: give as many, or one"
         )
     s = max(samples, default=1)
     law = replace(law, labels=law.labels.expand(s, *law.labels.shape[1:]))
-    fields = [_batched(t, s, law) for t in load.macro()]
-    return law, MacroLoad(*fields)
+    field, flux, free = (_batched(t, s, law) for t in load.macro())
+    return law, MacroLoad(field, flux, free.real)
 
 
-def _batched(values: Tensor, s: int, law: PhaseLaw) -> Float[Tensor, "b c"]:
+def _batched(values: Tensor, s: int, law: PhaseLaw) -> Inexact[Tensor, "b c"]:
     c = law.components
     if values.shape[-1] != c:
         raise ValueError(
             f"load has {values.shape[-1]} components but this problem has {c}"
+        )
+    if values.is_complex() and not law.coefficients.is_complex():
+        raise ValueError(
+            "load is complex but every phase is real: load the real and the imaginary "
+            "part as two cases"
         )
     if values.ndim == 2 and s > 1 and len(values) not in (1, s):
         raise ValueError(
@@ -132,8 +137,10 @@ def _batched(values: Tensor, s: int, law: PhaseLaw) -> Float[Tensor, "b c"]:
 
 
 def on_device(law: PhaseLaw, dtype: torch.dtype) -> PhaseLaw:
-    """The law with its tables in ``dtype`` beside the labels."""
+    """The law with its tables in this precision beside the labels."""
     device, eigen = law.labels.device, law.eigenfield
+    if law.coefficients.is_complex():
+        dtype = dtype.to_complex()
     return replace(
         law,
         coefficients=law.coefficients.to(device, dtype),

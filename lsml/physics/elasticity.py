@@ -1,29 +1,22 @@
 """Small-strain elasticity: ε = ε̄ − Γ⁰ ((C − C⁰) ε), 3-D or 2-D plane strain."""
 
 from collections.abc import Sequence
+from functools import partial
 from numbers import Real
-from typing import TypeAlias
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from lsml.grid import Grid
-from lsml.law import PhaseLaw
 from lsml.mandel import DIMENSION, components, projectors, symmetric_gradient
-from lsml.physics.assemble import assemble, fit, on_device
-from lsml.physics.discretization import discretization as scheme_named
-from lsml.physics.labels import as_labels, check_range
-from lsml.physics.loads import Load
+from lsml.physics.cell import Options, Physics, Spacing, cell, edges
+from lsml.physics.labels import as_labels
+from lsml.physics.loads import NAMES, Load
 from lsml.physics.loads import load as make_load
 from lsml.physics.moduli import Stiffness, isotropic
-from lsml.physics.phases import Phase, Phases, phase_table
+from lsml.physics.phases import Phase, Phases, fitted, phase_table
 from lsml.strain_form import StrainForm
 
-Spacing: TypeAlias = Sequence[float] | np.ndarray | Tensor
-
-FLOATS = (torch.float32, torch.float64)
+__all__ = ["Spacing", "elasticity", "small_strain", "two_phase"]
 
 
 def elasticity(  # noqa: PLR0913 (the public builder)
@@ -48,7 +41,7 @@ def elasticity(  # noqa: PLR0913 (the public builder)
         (6, 6), (3, 3) in 2-D, or one such list (or array) per sample. Stress unit.
     load : from :func:`load`. Without eigenstrain all fields scale with it.
     discretization : ``"fourier"``, ``"rotated"``, ``"hex8"`` (= ``"quad4"`` in 2-D),
-        ``"hex8-bbar"``.
+        ``"hex8-bbar"``, ``"staggered"``, ``"forward"``, ``"backward"``.
     spacing : voxel edges, any unit; 1 by default.
     eigenstrain : stress-free strain of each phase, Mandel, None where there is none;
         (p, c) or (b, p, c).
@@ -63,22 +56,18 @@ def elasticity(  # noqa: PLR0913 (the public builder)
     """
     if not isinstance(load, Load):
         raise ValueError(f"load must be made by lsml.load, got {type(load).__name__}")
+    if load.names != NAMES[0]:
+        raise ValueError(f"load has a mean {load.names[0]}; elasticity takes strain=")
     ndim = _dimension(load)
-    image = as_labels(labels, ndim, device)
-    coefficients, entries = phase_table(phases, ndim)
-    check_range(image, coefficients.shape[1])
-    grid = Grid(tuple(image.shape[1:]), _spacing(spacing, ndim))
-    scheme = scheme_named(discretization, grid, symmetric_gradient(ndim))
-    eigen = _eigenstrain(eigenstrain, coefficients.shape[1], components(ndim))
-    law = PhaseLaw(image, coefficients, entries, eigen)
-    given, law = law, on_device(law, _dtype(dtype, coefficients))
-    _check_pores(law, discretization, scheme.takes_pores)
-    law, macro = fit(load, law)
-    double = None
-    if law.coefficients.dtype == torch.float32:
-        double = fit(load, on_device(given, torch.float64))
-    medium = None if reference is None else _medium(reference, ndim, law)
-    return assemble(law, macro, scheme, projectors(components(ndim)), medium, double)
+    table = phase_table(phases, ndim)
+    options = Options(discretization, spacing, eigenstrain, reference, dtype, device)
+    return cell(small_strain(ndim), ndim, labels, table, load, options)
+
+
+def small_strain(ndim: int) -> Physics:
+    """Strain from displacement; two isotropic moduli; phases in Mandel notation."""
+    parts = projectors(components(ndim))
+    return Physics(symmetric_gradient(ndim), parts, partial(fitted, ndim=ndim))
 
 
 def two_phase(  # noqa: PLR0913 (the options of lsml.solve)
@@ -101,7 +90,7 @@ def two_phase(  # noqa: PLR0913 (the options of lsml.solve)
     batch of 2-D images if load or spacing have two dimensions, else one 3-D image.
     """
     if load is None:
-        ndim = None if spacing is None else len(_spacing(spacing, 3))
+        ndim = None if spacing is None else len(edges(spacing, 3))
         known = ndim if ndim in (2, 3) else None
         image = as_labels(labels, known, device)
         load = make_load(strain=[1e-3] + [0.0] * (components(image.ndim - 1) - 1))
@@ -139,71 +128,3 @@ def _dimension(load: Load) -> int:
             "or 3 (2-D: 11 22 12)"
         )
     return DIMENSION[c]
-
-
-def _spacing(spacing: Spacing | None, ndim: int) -> tuple[float, ...]:
-    if spacing is None:
-        return (1.0,) * ndim
-    try:
-        return tuple(float(h) for h in spacing)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"spacing {spacing!r} must be {ndim} numbers, one for each axis"
-        ) from None
-
-
-def _dtype(dtype: torch.dtype | None, coefficients: Tensor) -> torch.dtype:
-    chosen = coefficients.dtype if dtype is None else dtype
-    if chosen not in FLOATS:
-        raise ValueError(f"dtype {chosen} must be torch.float32 or torch.float64")
-    return chosen
-
-
-def _eigenstrain(
-    given: Sequence[object] | Tensor | None, phases: int, c: int
-) -> Float[Tensor, "t p c"] | None:
-    if given is None:
-        return None
-    if not isinstance(given, Tensor):
-        try:
-            rows = [[0.0] * c if row is None else row for row in given]
-            given = torch.stack([torch.as_tensor(r, dtype=torch.float64) for r in rows])
-        except (TypeError, ValueError, RuntimeError):
-            raise ValueError(
-                f"eigenstrain must hold {phases} rows of {c} numbers, or None: one "
-                "Mandel vector for each phase"
-            ) from None
-    table = given[None] if given.ndim == 2 else given
-    if table.ndim != 3 or tuple(table.shape[1:]) != (phases, c):
-        raise ValueError(
-            f"eigenstrain of shape {tuple(given.shape)} must be ({phases}, {c}): "
-            "one Mandel vector, or None, for each phase"
-        )
-    if not bool(table.isfinite().all()):
-        raise ValueError("eigenstrain is not finite")
-    return table
-
-
-def _medium(given: Phase, ndim: int, law: PhaseLaw) -> Float[Tensor, "t c c"]:
-    """The reference medium asked for, as a constant."""
-    medium = Stiffness(*phase_table([given], ndim)).matrix()[:, 0].detach()
-    if bool((medium == 0).flatten(1).all(1).any()):
-        raise ValueError("reference has zero stiffness; it must be positive definite")
-    if len(medium) not in (1, len(law.labels)):
-        raise ValueError(
-            f"reference holds {len(medium)} stiffnesses but there are "
-            f"{len(law.labels)} samples: give as many, or one"
-        )
-    return medium.to(law.coefficients)
-
-
-def _check_pores(law: PhaseLaw, name: str, allowed: bool) -> None:
-    empty = (law.coefficients.detach() == 0).all(-1)
-    if not allowed and bool(empty.any()):
-        phase = int(empty.any(0).nonzero()[0])
-        raise ValueError(
-            f"phase {phase} has zero stiffness, which discretization {name!r} cannot "
-            "resolve; use 'rotated' or 'hex8'"
-        )
-    if bool(empty.all(-1).any()):
-        raise ValueError("every phase has zero stiffness: there is nothing to solve")

@@ -1,51 +1,68 @@
-"""What is prescribed on average: mean strain, mean stress, or any mix."""
+"""What is prescribed on average: mean field, mean flux, or any mix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Inexact
 from torch import Tensor
 
 from lsml.strain_form import MacroLoad
 
 Prescribed = Sequence[float | None] | Tensor | object
+NAMES = (("strain", "stress"), ("gradient", "flux"))
 
 
 @dataclass(frozen=True)
 class Load:
     """Mean field and mean flux, NaN where not prescribed; made by :func:`load`."""
 
-    field: Float[Tensor, "*b c"]
-    flux: Float[Tensor, "*b c"]
+    field: Inexact[Tensor, "*b c"]
+    flux: Inexact[Tensor, "*b c"]
+    names: tuple[str, str] = NAMES[0]
 
     def macro(self) -> MacroLoad:
         """The same with zeros for NaN and a mask of the free components."""
         free = self.field.isnan()
         field, flux = (torch.where(t.isnan(), 0.0, t) for t in (self.field, self.flux))
-        return MacroLoad(field, flux, free.to(field.dtype))
+        return MacroLoad(field, flux, free.to(field.real.dtype))
 
 
-def load(*, strain: Prescribed = None, stress: Prescribed = None) -> Load:
-    """A load case, or several: Mandel components of the mean strain and stress.
+def load(
+    *,
+    strain: Prescribed = None,
+    stress: Prescribed = None,
+    gradient: Prescribed = None,
+    flux: Prescribed = None,
+) -> Load:
+    """A load case, or several: mean strain and stress, or mean gradient and flux.
 
     Parameters
     ----------
-    strain, stress : 6 numbers (3 in 2-D) in the order 11 22 33 23 13 12, shear times
-        √2, with None or NaN where the component is not prescribed; (b, 6) for one
-        case per sample and (b, l, 6) for l cases on each of b microstructures
-        (b = 1: on each of them). Each component is prescribed in exactly one of them.
+    strain, stress : for elasticity, 6 numbers (3 in 2-D) in the order
+        11 22 33 23 13 12, shear times √2, with None or NaN where the component is not
+        prescribed; (b, 6) for one case per sample and (b, l, 6) for l cases on each of
+        b microstructures (b = 1: on each of them). Each component is prescribed in
+        exactly one of them.
+    gradient, flux : the same for conduction, with 3 components (2 in 2-D).
 
     Raises
     ------
     ValueError
         A component prescribed twice or not at all, or an infinite value.
     """
-    if strain is None and stress is None:
-        raise ValueError("load needs strain=, stress=, or both")
-    given = [
-        _prescribed(v, name) for v, name in ((strain, "strain"), (stress, "stress"))
-    ]
+    pairs = ((strain, stress), (gradient, flux))
+    named = [i for i, pair in enumerate(pairs) if any(v is not None for v in pair)]
+    if len(named) != 1:
+        raise ValueError(
+            "load needs strain=, stress=, or both, and for conduction gradient=, "
+            "flux=, or both"
+        )
+    return _mixed(pairs[named[0]], NAMES[named[0]])
+
+
+def _mixed(pair: tuple[Prescribed, Prescribed], names: tuple[str, str]) -> Load:
+    given = [_prescribed(v, name) for v, name in zip(pair, names, strict=True)]
     like = given[0] if given[0] is not None else given[1]
     assert like is not None
     nothing = torch.full_like(like.detach(), torch.nan)
@@ -54,7 +71,7 @@ def load(*, strain: Prescribed = None, stress: Prescribed = None) -> Load:
         field, flux = torch.broadcast_tensors(field, flux)
     except RuntimeError:
         raise ValueError(
-            f"load: strain of shape {tuple(field.shape)} and stress of shape "
+            f"load: {names[0]} of shape {tuple(field.shape)} and {names[1]} of shape "
             f"{tuple(flux.shape)} do not fit each other"
         ) from None
     twice, never = ~field.isnan() & ~flux.isnan(), field.isnan() & flux.isnan()
@@ -63,9 +80,9 @@ def load(*, strain: Prescribed = None, stress: Prescribed = None) -> Load:
             place = int(wrong.reshape(-1, wrong.shape[-1]).any(0).nonzero()[0])
             raise ValueError(
                 f"load: component {place} (counted from 0) is prescribed in {how} of "
-                "strain and stress; give each in exactly one, None in the other"
+                f"{' and '.join(names)}; give each in exactly one, None in the other"
             )
-    return Load(field, flux)
+    return Load(field, flux, names)
 
 
 def _prescribed(value: Prescribed, name: str) -> Tensor | None:
@@ -75,12 +92,12 @@ def _prescribed(value: Prescribed, name: str) -> Tensor | None:
         value = value.clone()  # the caller may go on to change it
     else:
         try:
-            value = torch.as_tensor(_without_none(value), dtype=torch.float64)
+            value = _numbers(_without_none(value))
         except (TypeError, ValueError):
             raise ValueError(
                 f"load: {name} must be components, or rows of them, as numbers or None"
             ) from None
-    if not value.is_floating_point():
+    if not value.is_floating_point() and not value.is_complex():
         value = value.double()
     if not 1 <= value.ndim <= 3 or value.numel() == 0:
         raise ValueError(
@@ -90,6 +107,13 @@ def _prescribed(value: Prescribed, name: str) -> Tensor | None:
     if bool(value.isinf().any()):
         raise ValueError(f"load: {name} is infinite")
     return value
+
+
+def _numbers(value: object) -> Tensor:
+    try:
+        return torch.as_tensor(value, dtype=torch.float64)
+    except (TypeError, RuntimeError):
+        return torch.as_tensor(value, dtype=torch.complex128)
 
 
 def _without_none(value: object) -> object:

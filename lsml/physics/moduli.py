@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Inexact
 from torch import Tensor
 
 from lsml.law import Entry
@@ -43,7 +43,7 @@ class Stiffness:
     Made by :func:`isotropic`, :func:`cubic` or :func:`anisotropic`.
     """
 
-    moduli: Float[Tensor, "*b g"]
+    moduli: Inexact[Tensor, "*b g"]
     entries: tuple[Entry, ...]
 
     @property
@@ -72,7 +72,7 @@ class Stiffness:
         ]
         return Stiffness(torch.stack(moduli, -1), full_entries(self.components))
 
-    def matrix(self) -> Float[Tensor, "*b c c"]:
+    def matrix(self) -> Inexact[Tensor, "*b c c"]:
         """Mandel matrix."""
         full, c = self.general(), self.components
         return full.moduli[..., [g for _, _, g in full.entries]].unflatten(-1, (c, c))
@@ -111,7 +111,7 @@ def isotropic(
     first, second = _as_tensors(list(given.items()))
     lame, shear = convert(first, second)
     moduli = torch.stack([lame + 2 * shear, lame, 2 * shear], -1)
-    return _checked(Stiffness(moduli, CUBIC), f"isotropic({_shown(given)})")
+    return checked(Stiffness(moduli, CUBIC), f"isotropic({_shown(given)})")
 
 
 def cubic(C11: Modulus, C12: Modulus, C44: Modulus) -> Stiffness:  # noqa: N803
@@ -125,7 +125,7 @@ def cubic(C11: Modulus, C12: Modulus, C44: Modulus) -> Stiffness:  # noqa: N803
     given = {"C11": C11, "C12": C12, "C44": C44}
     c11, c12, c44 = _as_tensors(list(given.items()))
     moduli = torch.stack([c11, c12, 2 * c44], -1)
-    return _checked(Stiffness(moduli, CUBIC), f"cubic({_shown(given)})")
+    return checked(Stiffness(moduli, CUBIC), f"cubic({_shown(given)})")
 
 
 def anisotropic(matrix: object) -> Stiffness:
@@ -143,14 +143,25 @@ def anisotropic(matrix: object) -> Stiffness:
             f"stiffness of shape {tuple(c.shape)} must be a Mandel matrix (6, 6), "
             "or (3, 3) in 2-D, or one such matrix per sample"
         )
-    transposed = c.detach().transpose(-1, -2)
-    scale = c.detach().abs().amax()
-    if bool(((c.detach() - transposed).abs() > 1e-6 * scale).any()):
-        raise ValueError("stiffness is not symmetric: C_ij and C_ji must agree")
-    symmetric = (c + c.transpose(-1, -2)) / 2
-    rows = [symmetric[..., i, j] for i, j in upper(c.shape[-1])]
+    return symmetric(c, "stiffness")
+
+
+def symmetric(matrix: Inexact[Tensor, "*b c c"], name: str) -> Stiffness:
+    """All entries of the upper triangle, of a matrix that is symmetric and definite.
+
+    Raises
+    ------
+    ValueError
+        It is not.
+    """
+    c, transposed = matrix.detach(), matrix.detach().mT
+    scale = c.abs().amax((-1, -2), keepdim=True)
+    if bool(((c - transposed).abs() > 1e-6 * scale).any()):
+        raise ValueError(f"{name} is not symmetric: C_ij and C_ji must agree")
+    half = (matrix + matrix.mT) / 2
+    rows = [half[..., i, j] for i, j in upper(c.shape[-1])]
     stiffness = Stiffness(torch.stack(rows, -1), full_entries(c.shape[-1]))
-    return _checked(stiffness, "stiffness matrix")
+    return checked(stiffness, f"{name} matrix")
 
 
 def _from_young(young: Tensor, nu: Tensor) -> tuple[Tensor, Tensor]:
@@ -188,16 +199,27 @@ def _as_tensor(name: str, value: Modulus) -> Tensor:
 
 
 def _as_real(name: str, value: object) -> Tensor:
-    """Tensors and arrays in their own precision, numbers in float64."""
+    t = numbers(name, value)
+    if t.is_complex():
+        raise ValueError(f"{name} must be real, got {t.dtype}")
+    return t
+
+
+def numbers(name: str, value: object) -> Tensor:
+    """Tensors and arrays in their own precision, numbers in float64.
+
+    Raises
+    ------
+    ValueError
+        They are no numbers.
+    """
     try:
         t = value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
     except (TypeError, ValueError):
         raise ValueError(
             f"{name} must be a number, or an array of numbers, got {value!r}"
         ) from None
-    if t.is_complex():
-        raise ValueError(f"{name} must be real, got {t.dtype}")
-    return t if t.is_floating_point() else t.double()
+    return t if t.is_floating_point() or t.is_complex() else t.double()
 
 
 def _shown(given: dict[str, Modulus]) -> str:
@@ -207,16 +229,18 @@ def _shown(given: dict[str, Modulus]) -> str:
     return ", ".join(f"{k}={v}" for k, v in numbers.items())
 
 
-def _checked(stiffness: Stiffness, name: str) -> Stiffness:
-    matrix = stiffness.matrix().detach().double()
+def checked(stiffness: Stiffness, name: str) -> Stiffness:
+    """Itself, or a ValueError: not finite, or its real part is not definite."""
+    matrix = stiffness.matrix().detach()
     if not bool(matrix.isfinite().all()):
         raise ValueError(f"{name} is not finite; moduli must be, and nu below 0.5")
-    eigenvalues = torch.linalg.eigvalsh(matrix)
+    eigenvalues = torch.linalg.eigvalsh(matrix.real.double())
     low, high = eigenvalues[..., 0], eigenvalues[..., -1]
     pore = (matrix == 0).all(-1).all(-1)
     if bool(((low <= 1e-12 * high) & ~pore).any()):
+        part = "the real part of " if matrix.is_complex() else ""
         raise ValueError(
-            f"{name} is not positive definite: its eigenvalues go from "
+            f"{part}{name} is not positive definite: its eigenvalues go from "
             f"{float(low.min()):.3g} to {float(high.max()):.3g}"
         )
     return stiffness

@@ -1,16 +1,20 @@
 """The reference medium C⁰ of a set of phases."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Inexact
 from torch import Tensor
 
+from lsml.displacement_form import DisplacementForm
 from lsml.law import PhaseLaw
+from lsml.problem import Problem
+from lsml.spectrum import brackets as brackets
+from lsml.spectrum import spectrum as spectrum
 from lsml.strain_form import StrainForm
 from lsml.typing import Mean, PerSample
 
 
 def reference_medium(
-    table: Float[Tensor, "t p c c"], projectors: Float[Tensor, "k c c"], mean: Mean
+    table: Inexact[Tensor, "t p c c"], projectors: Float[Tensor, "k c c"], mean: Mean
 ) -> Float[Tensor, "t c c"]:
     """Isotropic medium between the extreme phases, one per table.
 
@@ -19,28 +23,20 @@ def reference_medium(
     2001). For anisotropic phases the moduli are those of the nearest isotropic
     tensors, and the medium is scaled so that its extreme stiffness ratios to the
     phases have mean 1, as they have for isotropic phases without scaling.
+
+    Of complex phases it takes the real brackets: half the greatest of them is what
+    makes Moulinec's iteration a contraction.
     """
-    table = table.detach().double()
-    projectors = projectors.to(table)
+    soft, stiff = brackets(table.detach())
+    projectors = projectors.to(soft)
     rank = projectors.diagonal(dim1=1, dim2=2).sum(1)
-    moduli = torch.einsum("kij,tpij->tpk", projectors, table) / rank
-    middle = mean(moduli.amin(1), moduli.amax(1))
+    low, high = (torch.einsum("kij,tpij->tpk", projectors, t) for t in (soft, stiff))
+    middle = mean(low.amin(1), high.amax(1)) / rank
     medium = torch.einsum("tk,kij->tij", middle, projectors)
-    low, high = spectrum(table, medium)
-    medium = medium * mean(low, high)[:, None, None]
-    same = (table == table[:, :1]).flatten(1).all(1)
-    return torch.where(same[:, None, None], table[:, 0], medium)
-
-
-def spectrum(
-    table: Float[Tensor, "t p c c"], medium: Float[Tensor, "t c c"]
-) -> tuple[PerSample, PerSample]:
-    """Extreme eigenvalues of the phases relative to the medium, λ_min and λ_max."""
-    factor = torch.linalg.cholesky(medium.detach().double())[:, None]
-    half = torch.linalg.solve_triangular(factor, table.detach().double(), upper=False)
-    full = torch.linalg.solve_triangular(factor, half.transpose(-1, -2), upper=False)
-    eigenvalues = torch.linalg.eigvalsh((full + full.transpose(-1, -2)) / 2)
-    return eigenvalues[..., 0].amin(1).clamp_min(0), eigenvalues[..., -1].amax(1)
+    least, greatest = spectrum(table, medium)
+    medium = medium * mean(least, greatest)[:, None, None]
+    same = (soft == soft[:, :1]).flatten(1).all(1) & (stiff == soft).flatten(1).all(1)
+    return torch.where(same[:, None, None], soft[:, 0], medium)
 
 
 def extreme_ratios(form: StrainForm) -> tuple[PerSample, PerSample]:
@@ -49,3 +45,16 @@ def extreme_ratios(form: StrainForm) -> tuple[PerSample, PerSample]:
     low, high = spectrum(form.law.table, form.reference.matrix)
     cases = form.batch // len(low)
     return low.repeat_interleave(cases), high.repeat_interleave(cases)
+
+
+def ends_of_spectrum(problem: Problem) -> tuple[PerSample, PerSample]:
+    """Where the eigenvalues of the preconditioned hessian lie, for every sample.
+
+    λ_min and λ_max of the phases to C⁰; 0 and infinity where nothing is known.
+    """
+    compatible = isinstance(problem, StrainForm | DisplacementForm)
+    if compatible and isinstance(problem.strain.law, PhaseLaw):
+        return extreme_ratios(problem.strain)
+    start = problem.start()
+    low = torch.zeros(len(start), dtype=torch.float64, device=start.device)
+    return low, torch.full_like(low, torch.inf)

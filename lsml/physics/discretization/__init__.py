@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from lsml.discretization import Differential, Discretization
 from lsml.grid import Grid
 from lsml.physics.discretization.bbar import bbar
+from lsml.physics.discretization.differences import backward, forward
 from lsml.physics.discretization.multilinear import GAUSS, MIDPOINT, Multilinear
 from lsml.physics.discretization.spectral import Spectral
+from lsml.physics.discretization.staggered import staggered
 
 DISCRETIZATIONS: Mapping[str, Callable[[Grid, Differential], Discretization]] = {
     "fourier": Spectral,
@@ -14,6 +16,9 @@ DISCRETIZATIONS: Mapping[str, Callable[[Grid, Differential], Discretization]] = 
     "hex8": lambda grid, d: Multilinear(grid, d, GAUSS),
     "quad4": lambda grid, d: Multilinear(grid, d, GAUSS),
     "hex8-bbar": bbar,
+    "staggered": staggered,
+    "forward": forward,
+    "backward": backward,
 }
 
 

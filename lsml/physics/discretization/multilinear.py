@@ -16,10 +16,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Complex
+from jaxtyping import Complex, Float
 from torch import Tensor
 
-from lsml.discretization import AxisFactor, Differential, Discretization
+from lsml.discretization import (
+    AxisFactor,
+    Differential,
+    Discretization,
+    product_stiffness,
+)
 from lsml.grid import Grid
 from lsml.typing import Field, Potential
 
@@ -50,24 +55,23 @@ class Multilinear(Discretization):
         """The gradient at the midpoint: it is affine along each axis."""
         return replace(self, nodes=MIDPOINT).gradient(u)
 
-    def voxel_symbol(self, device: torch.device) -> Complex[Tensor, "d *m"]:
+    def voxel_symbol(self, device: torch.device) -> Complex[Tensor, "m d *k"]:
         """That of the midpoint."""
-        grids = torch.meshgrid(*self._steps(device), indexing="ij")
-        middle = MIDPOINT * self.grid.ndim
-        axes = range(self.grid.ndim)
-        return torch.stack([self._symbol(list(grids), middle, i) for i in axes])
+        return self._symbols(self._steps(device), MIDPOINT * self.grid.ndim)
 
-    def symbols(self, device: torch.device) -> list[Complex[Tensor, "d *m"]]:
+    def symbols(self, device: torch.device) -> list[Complex[Tensor, "m d *k"]]:
         """Difference on the axis of the derivative, interpolation on the others."""
-        axes = range(self.grid.ndim)
-        grids = list(torch.meshgrid(*self._steps(device), indexing="ij"))
-        return [
-            torch.stack([self._symbol(grids, node, i) for i in axes])
-            for node in self._products()
-        ]
+        steps = self._steps(device)
+        return [self._symbols(steps, node) for node in self._products()]
 
     def _steps(self, device: torch.device) -> list[Tensor]:
-        return [torch.exp(1j * theta) for theta in self.grid.angles(device)]
+        steps = [torch.exp(1j * theta) for theta in self.grid.angles(device)]
+        return list(torch.meshgrid(*steps, indexing="ij"))
+
+    def _symbols(self, steps: list[Tensor], node: tuple[float, ...]) -> Tensor:
+        axes = range(self.grid.ndim)
+        k = torch.stack([self._symbol(steps, node, i) for i in axes])
+        return k.expand(self.differential.potentials, *k.shape)
 
     def _symbol(self, step: list[Tensor], node: tuple[float, ...], axis: int) -> Tensor:
         k = (step[axis] - 1) / self.grid.spacing[axis]
@@ -75,6 +79,13 @@ class Multilinear(Discretization):
             if a != axis:
                 k = k * ((1 - g) + g * step[a])
         return k
+
+    def stiffness(
+        self, matrix: Float[Tensor, "s c c"], rows: slice = slice(None)
+    ) -> Float[Tensor, "s p *k"]:
+        """From the factors of the axes."""
+        factors = self.factors(matrix.device)
+        return product_stiffness(self.differential, matrix, factors, rows)
 
     def factors(self, device: torch.device) -> list[AxisFactor]:
         """Averages over the nodes of one axis: the points are a tensor product."""

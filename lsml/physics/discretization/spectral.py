@@ -9,10 +9,15 @@ on which it varies has no gradient. Odd grids have no Nyquist mode.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Complex
+from jaxtyping import Complex, Float
 from torch import Tensor
 
-from lsml.discretization import AxisFactor, Differential, Discretization
+from lsml.discretization import (
+    AxisFactor,
+    Differential,
+    Discretization,
+    product_stiffness,
+)
 from lsml.grid import Grid
 from lsml.typing import Field, Potential
 
@@ -26,9 +31,17 @@ class Spectral(Discretization):
     points: int = 1
     takes_pores: bool = False
 
-    def symbols(self, device: torch.device) -> list[Complex[Tensor, "d *m"]]:
+    def symbols(self, device: torch.device) -> list[Complex[Tensor, "m d *k"]]:
         """Iξ, zero at the Nyquist frequency of each axis."""
-        return [1j * torch.stack(torch.meshgrid(*self._xi(device), indexing="ij"))]
+        k = 1j * torch.stack(torch.meshgrid(*self._xi(device), indexing="ij"))
+        return [k.expand(self.differential.potentials, *k.shape)]
+
+    def stiffness(
+        self, matrix: Float[Tensor, "s c c"], rows: slice = slice(None)
+    ) -> Float[Tensor, "s p *k"]:
+        """From the factors of the axes."""
+        factors = self.factors(matrix.device)
+        return product_stiffness(self.differential, matrix, factors, rows)
 
     def factors(self, device: torch.device) -> list[AxisFactor]:
         """ξ_i ξ_j."""
