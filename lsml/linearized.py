@@ -23,8 +23,9 @@ class Linearized(Problem):
 
     @property
     def tags(self) -> Tags:
-        """Those of the problem, and linear."""
-        return self.problem.tags | {"linear"}
+        """Those of the problem, and linear; what is resolved is not the tangent."""
+        tags = self.problem.tags
+        return tags if "linear" in tags else tags - {"resolvable"} | {"linear"}
 
     @property
     def batch(self) -> int:
@@ -56,6 +57,10 @@ class Linearized(Problem):
     def flux(self, x: Vector) -> Field:
         """Flux at the end of the increment."""
         return self.problem.flux(self.x + x)
+
+    def bounds(self) -> tuple[PerSample, PerSample]:
+        """As in the problem, if that is linear."""
+        return self.problem.bounds()
 
     def admit(self, x: Vector) -> Vector:
         """Admissible part: increments start from zero."""
@@ -93,6 +98,18 @@ class Linearized(Problem):
     def square(self, residual: Residual) -> PerSample:
         """As in the problem."""
         return self.problem.square(residual)
+
+    def inner(self, residual: Residual, step: Vector) -> PerSample:
+        """As in the problem."""
+        return self.problem.inner(residual, step)
+
+    def resolve(self, x: Vector, d: Vector) -> Vector:
+        """As in the problem, which is linear itself."""
+        return self.problem.resolve(self.x, d)
+
+    def scatter(self, x: Vector, d: Vector) -> Vector:
+        """As in the problem, where it is linearized."""
+        return self.problem.scatter(self.x, d)
 
     def select(self, samples: Codes) -> "Linearized | None":
         """Around the iterates of some of the samples."""

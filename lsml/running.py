@@ -4,13 +4,17 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lsml.gradients import Detached, Gradient, Implicit, Task
 from lsml.learned.rule import LearnedRule
+from lsml.physics.rules.auto import Auto
+from lsml.problem import Problem
 from lsml.progress import ProgressLine, Recorder
+from lsml.rule import UpdateRule
 from lsml.solution import Solution
 from lsml.state import SolveState
 from lsml.typing import Codes, PerSample, Vector
@@ -35,7 +39,7 @@ class Run:
         quadrature: bool,
     ) -> Solution:
         """Solve and wrap."""
-        name = type(self.task.rule).__name__
+        name = called(self.task.rule, self.task.problem)
         recorder = Recorder(self._voxels(quadrature))
         observers: list[Observer] = [recorder] if record else []
         chosen = self._gradient() if gradient is None else gradient
@@ -88,6 +92,14 @@ class Run:
             "iteration": (ended - ready) / max(1, int(state.iterations.max())),
         }
         return times if self.engine == "eager" else times | {"compile": self.compiled}
+
+
+def called(rule: UpdateRule[Any], problem: Problem) -> str:
+    """Name of a rule, and of the one that it picks for a problem."""
+    name = type(rule).__name__
+    if isinstance(rule, Auto):
+        return f"{name}: {called(rule.picked(problem), problem)}"
+    return name
 
 
 def together(observers: list[Observer]) -> Observer:

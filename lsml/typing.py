@@ -15,5 +15,7 @@ Mask: TypeAlias = Bool[Tensor, " b"]
 Codes: TypeAlias = Integer[Tensor, " b"]
 Memory: TypeAlias = tuple[Tensor, ...]
 Mean: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-Tag: TypeAlias = Literal["linear", "symmetric", "positive", "compatible"]
+Tag: TypeAlias = Literal[
+    "linear", "symmetric", "positive", "compatible", "resolvable", "absorbing"
+]
 Tags: TypeAlias = frozenset[Tag]

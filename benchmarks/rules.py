@@ -1,0 +1,310 @@
+"""Iterations, seconds and memory of every rule against contrast, pores included.
+
+Run ``python benchmarks/rules.py --help``; README.md beside this file says how to read
+the tables. An interrupted run goes on where it was.
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from itertools import product
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from machine import description, now, slug, write, write_json
+from shapes import drawn
+
+import lsml
+from lsml.acceleration import accelerate
+from lsml.inputs import RULES as NAMES
+from lsml.inputs import in_form
+from lsml.state import Status
+from lsml.stop import RelativeResidual
+from lsml.unroll import unroll
+
+HERE = Path(__file__).parent
+ELSEWHERE = {"auto", "born"}  # another rule by another name; for waves only
+RULES = [name for name in NAMES if name not in ELSEWHERE]
+SHAPES = ["spheres", "blobs", "mosaic"]
+CONTRASTS = [2.0, 10.0, 100.0, 1e3, 1e4, 1e6, 0.0]  # 0: pores
+POLYCRYSTAL = "polycrystal of two kinds of grain"
+FRACTION = 0.3  # of the blobs, as of the spheres
+TOLERANCE, MAX_ITER = 1e-6, 2000
+MEMORY_EDGE, MEMORY_STEPS = 64, 8  # enough steps to fill Anderson's window
+
+
+class Case(NamedTuple):
+    """One solve; ``steps`` ends it early."""
+
+    rule: str
+    shape: str
+    contrast: float
+    edge: int
+    steps: int
+    limit: float
+
+    def __str__(self) -> str:
+        """Name in results."""
+        return " ".join(map(str, self[:5]))
+
+
+class OutOfTimeError(Exception):
+    """Raised by the observer."""
+
+
+def labels(shape: str, edge: int) -> np.ndarray:
+    """One cell, label 1 in the inclusions."""
+    cell = (edge,) * 3
+    if shape == "blobs":
+        return lsml.data.microstructures(1, cell, max(4, edge // 4), FRACTION, seed=1)
+    name = {"mosaic": POLYCRYSTAL}.get(shape, shape)
+    return drawn(name, 1, cell, seed=1)
+
+
+def visit(case: Case, sender: Connection) -> None:
+    """Body of a process of its own."""
+    torch.set_num_threads(1)
+    solve(case._replace(edge=8, steps=1))  # load libraries before the baseline
+    sender.send(solve(case))
+
+
+def solve(case: Case) -> dict[str, Any]:
+    """Iterations, seconds of the loop, and peak bytes above those before the set-up."""
+    cells, before = labels(case.shape, case.edge), peak()
+    rule = NAMES[case.rule]()
+    phases = [
+        lsml.isotropic(E=1.0, nu=0.3),
+        lsml.isotropic(E=case.contrast, nu=0.3),
+    ]
+    load = lsml.load(strain=[1e-3, 0, 0, 0, 0, 0])
+    made = lsml.elasticity(cells, phases, load, "rotated")
+    problem = accelerate(in_form(made, "displacement", rule), True).problem
+    started, seen = time.perf_counter(), [0]
+
+    def observe(k: int, *_: torch.Tensor) -> None:
+        seen[0] = k
+        if time.perf_counter() - started > case.limit:
+            raise OutOfTimeError
+
+    try:
+        with torch.no_grad():
+            state = unroll(
+                problem,
+                rule,
+                stop=RelativeResidual(TOLERANCE),
+                max_iter=case.steps,
+                observe=observe,
+            )
+    except ValueError as refusal:
+        return {"refused": str(refusal)}
+    except OutOfTimeError:
+        return {"ended": f"> {seen[0]}", "seconds": case.limit}
+    seconds, status = time.perf_counter() - started, Status(int(state.status))
+    result = {"iterations": int(state.iterations), "seconds": seconds}
+    if status is not Status.CONVERGED:
+        early = status is Status.MAX_ITER
+        result["ended"] = f"> {case.steps}" if early else status.name.lower()
+    return {**result, "bytes": peak() - before, "error": float(state.error)}
+
+
+def peak() -> int:
+    """Most bytes resident so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def in_a_process(case: Case) -> dict[str, Any]:
+    """Result of :func:`visit`."""
+    context = multiprocessing.get_context("forkserver")  # imports torch once
+    context.set_forkserver_preload(["rules"])
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=visit, args=(case, sender))
+    process.start()
+    sender.close()
+    try:
+        result: dict[str, Any] = receiver.recv()
+    except EOFError:
+        result = {"ended": "failed"}
+    process.join()
+    return result
+
+
+def options() -> argparse.Namespace:
+    """What to run, from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--rules", nargs="+", default=RULES, choices=RULES)
+    add("--shapes", nargs="+", default=SHAPES, choices=SHAPES)
+    add("--contrasts", nargs="+", type=float, default=CONTRASTS)
+    add("--edge", type=int, default=32, help="voxels along an edge of the cell")
+    add("--max-iter", type=int, default=MAX_ITER)
+    add("--limit", type=float, default=120, help="seconds after which a solve ends")
+    add("--rounds", type=int, default=2, help="visits to each case, interleaved")
+    add("--quick", action="store_true", help="a smoke run: a small cell, one round")
+    add("--output", type=Path, help="files to write, less their suffix; by default "
+        "under results/ for a run of everything, and none for a selection")  # fmt: skip
+    given = parser.parse_args()
+    if given.quick:
+        given.edge, given.rounds, given.limit = 12, 1, 10
+        given.shapes, given.contrasts = ["spheres"], [10.0, 1e3, 0.0]
+    return given
+
+
+def cases(given: argparse.Namespace) -> list[Case]:
+    """Every solve asked for, and a short one for the memory of each rule."""
+    found = [
+        Case(rule, shape, contrast, given.edge, given.max_iter, given.limit)
+        for shape, contrast, rule in product(given.shapes, given.contrasts, given.rules)
+    ]
+    if not given.quick:
+        found += [
+            Case(rule, "spheres", 10.0, MEMORY_EDGE, MEMORY_STEPS, given.limit)
+            for rule in given.rules
+        ]
+    return found
+
+
+def stem(given: argparse.Namespace, machine: dict[str, Any]) -> Path | None:
+    """Where results go: a selection never replaces a whole run unasked."""
+    whole = [RULES, SHAPES, CONTRASTS, 32, MAX_ITER]
+    asked = [given.rules, given.shapes, given.contrasts, given.edge, given.max_iter]
+    if given.output is not None or asked != whole:
+        return given.output
+    return HERE / "results" / f"rules-{slug(machine)}"
+
+
+def measure(given: argparse.Namespace, machine: dict[str, Any]) -> dict[str, Any]:
+    """Visit every case once per round, so that drift of the machine hits all alike."""
+    path, todo = stem(given, machine), cases(given)
+    partial = None if path is None else path.with_name(path.name + ".partial.json")
+    visits: dict[str, list[dict[str, Any]]] = {}
+    if partial is not None and partial.exists():
+        saved = json.loads(partial.read_text())
+        visits = saved["visits"] if saved["machine"] == machine else {}
+    for round_, (i, case) in product(range(given.rounds), enumerate(todo)):
+        done = visits.setdefault(str(case), [])
+        if len(done) > round_ or any(hopeless(visit) for visit in done):
+            continue
+        done.append(in_a_process(case))
+        print(f"round {round_ + 1}, {i + 1}/{len(todo)} {case}: {done[-1]}", flush=True)
+        if partial is not None:
+            write_json(partial, {"machine": machine, "visits": visits})
+    return visits
+
+
+def hopeless(result: dict[str, Any]) -> bool:
+    """Whether another visit would tell nothing new."""
+    return "refused" in result or "ended" in result
+
+
+def shown(contrast: float) -> str:
+    """Head of a column."""
+    return "pores" if contrast == 0 else f"{contrast:g}"
+
+
+def cell(done: Sequence[dict[str, Any]]) -> str:
+    """Iterations and seconds, or how it ended."""
+    if "refused" in done[0]:
+        return "refused"
+    if "ended" in done[0]:
+        return str(done[0]["ended"])
+    seconds = median(visit["seconds"] for visit in done)
+    return f"{done[0]['iterations']} ({seconds:.2f} s)"
+
+
+def tables(given: argparse.Namespace, visits: dict[str, Any]) -> str:
+    """Markdown: a table per microstructure, and one of memory."""
+    parts = []
+    for shape in given.shapes:
+        head = ["rule", *(shown(c) for c in given.contrasts)]
+        lines = [f"## {shape}", "", "| " + " | ".join(head) + " |"]
+        lines.append("|---|" + "--:|" * len(given.contrasts))
+        for rule in given.rules:
+            row = [
+                cell(visits[str(Case(rule, shape, c, given.edge, given.max_iter, 0))])
+                for c in given.contrasts
+            ]
+            lines.append(f"| `{rule}` | " + " | ".join(row) + " |")
+        parts.append("\n".join(lines))
+    if not given.quick:
+        parts.append(memory_table(given, visits))
+    return "\n\n".join(parts)
+
+
+def memory_table(given: argparse.Namespace, visits: dict[str, Any]) -> str:
+    """Peak bytes per voxel, labels to last iteration."""
+    lines = ["## memory", "", "| rule | B/voxel |", "|---|--:|"]
+    for rule in given.rules:
+        case = Case(rule, "spheres", 10.0, MEMORY_EDGE, MEMORY_STEPS, 0)
+        found = [v["bytes"] for v in visits[str(case)] if "bytes" in v]
+        text = f"{median(found) / MEMORY_EDGE**3:.0f}" if found else ""
+        lines.append(f"| `{rule}` | {text} |")
+    return "\n".join(lines)
+
+
+def figure(given: argparse.Namespace, visits: dict[str, Any], path: Path) -> None:
+    """Iterations and seconds against contrast, one column per microstructure."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    contrasts = [c for c in given.contrasts if c > 0]
+    columns = len(given.shapes)
+    fig, axes = plt.subplots(
+        2, columns, figsize=(4 * columns, 7), sharex=True, sharey="row", squeeze=False
+    )
+    colours = plt.get_cmap("tab20")
+    for column, shape in enumerate(given.shapes):
+        for number, rule in enumerate(given.rules):
+            done = [
+                visits[str(Case(rule, shape, c, given.edge, given.max_iter, 0))]
+                for c in contrasts
+            ]
+            good = [(c, d) for c, d in zip(contrasts, done, strict=True)
+                    if not hopeless(d[0])]  # fmt: skip
+            style = {"color": colours(number), "label": rule, "marker": ".", "lw": 1}
+            at = [c for c, _ in good]
+            axes[0, column].loglog(at, [d[0]["iterations"] for _, d in good], **style)
+            seconds = [median(v["seconds"] for v in d) for _, d in good]
+            axes[1, column].loglog(at, seconds, **style)
+        axes[0, column].set_title(shape)
+        axes[1, column].set_xlabel("contrast")
+    axes[0, 0].set_ylabel("iterations")
+    axes[1, 0].set_ylabel("seconds")
+    axes[0, -1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    fig.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fig.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def main() -> None:
+    """Measure, print, and write."""
+    given = options()
+    machine, started = description("cpu"), now()
+    visits = measure(given, machine)
+    text = "\n".join(f"* {k}: {v}" for k, v in {**machine, **started}.items() if v)
+    text = (
+        f"# Rules: iterations and seconds to {TOLERANCE:g}, {given.edge}³ voxels, "
+        f"one thread\n\n{text}\n\n{tables(given, visits)}\n"
+    )
+    print("\n" + text)
+    path = stem(given, machine)
+    if path is not None:
+        whole = {"machine": machine, "started": started, "ended": now()}
+        write_json(path.with_name(path.name + ".json"), {**whole, "visits": visits})
+        write(path.with_name(path.name + ".md"), text)
+        figure(given, visits, path.with_name(path.name + ".png"))
+        path.with_name(path.name + ".partial.json").unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

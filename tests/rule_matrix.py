@@ -1,0 +1,161 @@
+"""Rules × physics × discretizations × dimensions: who solves what, and who may not.
+
+``python benchmarks/rule_matrix.py`` writes the table of ``docs/rules.md``. A physics
+joins by a line in ``PHYSICS``, a rule by its name in ``lsml.inputs.RULES``.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from absorbing_waves import scattering
+from cells import random_labels
+from dense_systems import saturating
+
+import lsml
+from lsml.inputs import RULES, in_form
+from lsml.problem import Problem
+from lsml.rule import check
+from lsml.stop import RelativeResidual
+from lsml.strain_form import StrainForm
+from lsml.unroll import unroll
+
+TOL = 1e-8
+SHAPES = {2: (5, 6), 3: (4, 3, 5)}
+ALL = ("fourier", "rotated", "hex8", "hex8-bbar", "staggered")
+PLAIN = ("fourier", "rotated", "hex8", "staggered", "forward")
+
+
+class Physics(NamedTuple):
+    """Schemes of a physics, and what makes the problem of one in 2-D or 3-D."""
+
+    schemes: tuple[str, ...]
+    make: Callable[[str, int], Problem]
+
+
+def labels(ndim):
+    return random_labels(SHAPES[ndim], 2, batch=2, seed=ndim)
+
+
+def isotropic_phases():
+    return [lsml.isotropic(E=1.0, nu=0.3), lsml.isotropic(E=12.0, nu=0.2)]
+
+
+def elastic(scheme, ndim):
+    strain = [1e-3, -4e-4, 0.0, 0.0, 3e-4, 7e-4]
+    load = lsml.load(strain=[strain[i] for i in ((0, 1, 5), range(6))[ndim - 2]])
+    return lsml.elasticity(labels(ndim), isotropic_phases(), load, scheme)
+
+
+def thermoelastic(scheme, ndim):
+    c = {2: 3, 3: 6}[ndim]
+    free = torch.arange(c) > 0
+    strain = torch.full((c,), 1e-3).masked_fill(free, torch.nan)
+    load = lsml.load(strain=strain, stress=torch.zeros(c).masked_fill(~free, torch.nan))
+    swelling = [None, [1e-3] * ndim + [0.0] * (c - ndim)]
+    return lsml.elasticity(
+        labels(ndim), isotropic_phases(), load, scheme, eigenstrain=swelling
+    )
+
+
+def porous(scheme, ndim):
+    phases = [lsml.isotropic(E=1.0, nu=0.3), lsml.isotropic(E=0.0, nu=0.0)]
+    image = labels(ndim) * 0
+    image[:, 1:3, 1:4] = 1
+    load = lsml.load(strain=[1e-3, 2e-4, 0.0, 0.0, 0.0, 0.0][: {2: 3, 3: 6}[ndim]])
+    return lsml.elasticity(image, phases, load, scheme)
+
+
+def saturating_elastic(scheme, ndim):
+    return saturating(elastic(scheme, ndim))
+
+
+def conducting(scheme, ndim):
+    mean = [1.0, -0.4, 0.7][:ndim]
+    return lsml.conductivity(labels(ndim), [1.0, 9.0], mean, scheme)
+
+
+def dielectric(scheme, ndim):
+    mean = [1.0, -0.4, 0.7][:ndim]
+    return lsml.conductivity(labels(ndim), [1.0 + 0.6j, 7.0 - 3.0j], mean, scheme)
+
+
+def waves(scheme, ndim):
+    return scattering(SHAPES[ndim], absorption=2.0)[0]
+
+
+PHYSICS = {
+    "elasticity": Physics(ALL, elastic),
+    "elasticity, mixed load and eigenstrain": Physics(ALL, thermoelastic),
+    "elasticity with pores": Physics(("rotated", "hex8"), porous),
+    "nonlinear elasticity": Physics(("fourier", "rotated", "hex8"), saturating_elastic),
+    "conduction": Physics(PLAIN, conducting),
+    "conduction, complex": Physics(("fourier", "rotated", "hex8"), dielectric),
+    "scattering": Physics(("spectral",), waves),
+}
+# One scheme to each rule in turn, another in 3-D; the table goes through all of them.
+CELLS = [
+    (rule, physics, schemes[(i + ndim) % len(schemes)], ndim)
+    for i, rule in enumerate(RULES)
+    for physics, (schemes, _) in PHYSICS.items()
+    for ndim in (2, 3)
+]
+
+
+def prepared(rule, physics, scheme, ndim):
+    """Rule and problem of a cell, on the reference medium and form of the rule."""
+    made = PHYSICS[physics].make(scheme, ndim)
+    chosen = RULES[rule]()
+    return chosen, in_form(made, "displacement", chosen)
+
+
+def refusal(rule, problem):
+    """Why a rule may not, in the words of the table; None if it may."""
+    missing = sorted(rule.requires - problem.tags)
+    if missing:
+        return "not " + ", ".join(missing)
+    try:
+        check(problem, rule)
+    except ValueError:
+        return "no bounds"
+    return None
+
+
+def solved(rule, problem, tol=TOL):
+    with torch.no_grad():
+        return unroll(problem, rule, stop=RelativeResidual(tol), max_iter=4000)
+
+
+def reference(physics, scheme, ndim):
+    """The same field by Anderson's method, which asks nothing, far below TOL."""
+    rule = lsml.Born() if physics == "scattering" else lsml.Anderson(depth=10)
+    problem = PHYSICS[physics].make(scheme, ndim)
+    if isinstance(problem, StrainForm):
+        problem = in_form(problem, "displacement", rule)
+    state = solved(rule, problem, 1e-11)
+    assert state.converged.all(), (physics, scheme, ndim, state.error)
+    return problem.voxel_field(state.x), problem.voxel_flux(state.x)
+
+
+def table():
+    """Markdown: iterations, fewest and most of a physics, or what it lacks."""
+    head = ["rule", *PHYSICS]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for name in RULES:
+        row = [f"`{name}`"]
+        for physics, (schemes, _) in PHYSICS.items():
+            counts, why = [], set()
+            for scheme in schemes:
+                for ndim in (2, 3):
+                    rule, problem = prepared(name, physics, scheme, ndim)
+                    reason = refusal(rule, problem)
+                    if reason is not None:
+                        why.add(reason)
+                        continue
+                    state = solved(rule, problem)
+                    assert state.converged.all(), (name, physics, scheme, ndim)
+                    counts.append(int(state.iterations.max()))
+            span = f"{min(counts)}-{max(counts)}" if counts else ""
+            row.append("; ".join([*([span] if span else []), *sorted(why)]))
+        lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
