@@ -19,13 +19,18 @@ L = TypeVar("L")
 
 
 class Words(NamedTuple):
-    """What a physics calls its fields, and their components."""
+    """What a physics calls its fields, and their components.
+
+    ``symbols`` are TeX, of field and flux; components are named by their axes, 1 2 for
+    vectors and 11 22 12 for tensors.
+    """
 
     field: str = "field"
     flux: str = "flux"
     potential: str = "potential"
     coefficient: str = "coefficient"
     components: tuple[str, ...] = ()
+    symbols: tuple[str, str] = ("e", "j")
 
 
 NAMELESS = Words()

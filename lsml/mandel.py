@@ -37,7 +37,8 @@ def symmetric_gradient(ndim: int) -> Differential:
             terms.append((c, i, i, 1.0))
         else:
             terms += [(c, i, j, 0.5**0.5), (c, j, i, 0.5**0.5)]
-    words = Words("strain", "stress", "displacement", "stiffness", names(ndim))
+    symbols = (r"\varepsilon", r"\sigma")
+    words = Words("strain", "stress", "displacement", "stiffness", names(ndim), symbols)
     return Differential(len(PAIRS[ndim]), ndim, tuple(terms), words)
 
 

@@ -6,6 +6,7 @@ import torch
 import lsml
 
 SCHEMES = ["fourier", "rotated", "hex8", "hex8-bbar"]
+DIFFERENCES = ["staggered", "forward", "backward"]
 ELEMENTS = ["rotated", "hex8", "hex8-bbar"]
 SHAPES = [(5, 3, 3), (4, 1, 6), (5, 8)]
 SPACING = (1.0, 2.0, 0.5)

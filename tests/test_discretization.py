@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from cells import (
+    DIFFERENCES,
     ELEMENTS,
     SCHEMES,
     SPACING,
@@ -52,7 +53,7 @@ def green(d):
 
 
 @pytest.mark.parametrize("shape", SMALL)
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", SCHEMES + DIFFERENCES)
 def test_transpose(scheme, shape):
     """Theorem: <σ, B u> = <Bᵀσ, u> for all fields.
 
@@ -79,10 +80,13 @@ def plane_waves(d):
 
 
 def full(packed, m):
-    """Symmetric m × m matrices (m, m, *k) from their upper triangles (p, *k)."""
-    places = {ij: k for k, ij in enumerate(triangle(m))}
-    rows = [[packed[places[min(i, j), max(i, j)]] for j in range(m)] for i in range(m)]
-    return torch.stack([torch.stack(row) for row in rows])
+    """Hermitian m × m matrices (m, m, *k) from their upper triangles (p, *k)."""
+    upper = dict(zip(triangle(m), packed, strict=True))
+    rows = [
+        [upper[i, j] if i <= j else upper[j, i].conj() for j in range(m)]
+        for i in range(m)
+    ]
+    return torch.stack([torch.stack(row) for row in rows]) + 0j
 
 
 def averaged(d, strain):
@@ -97,7 +101,7 @@ def averaged(d, strain):
 
 
 @pytest.mark.parametrize("shape", SMALL)
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", SCHEMES + DIFFERENCES)
 def test_symbol_is_that_of_the_stencil(scheme, shape):
     """Theorem: B(v e^{iθ·x}) = (S k(θ) v) e^{iθ·x} for every mode, Nyquist included,
     and Bᵀ C B / q multiplies it by `stiffness`.
@@ -125,12 +129,14 @@ def test_symbol_is_that_of_the_stencil(scheme, shape):
         assert float((strain - expected).abs().max()) < 1e-13
         flux = [Uniform(c)(part[None]) for part in (strain.real, strain.imag)]
         force = torch.complex(*(d.transpose(f)[0] for f in flux)) / d.points
-        expected = (stiffness[:, :, *index] @ v).reshape(-1, *[1] * len(shape)) * wave
+        expected = (stiffness[:, :, *index] @ (v + 0j)).reshape(
+            -1, *[1] * len(shape)
+        ) * wave
         assert float((force - expected).abs().max()) < 1e-12
 
 
 @pytest.mark.parametrize("shape", SMALL)
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", SCHEMES + DIFFERENCES)
 def test_green_operator_is_a_projection(scheme, shape):
     """Theorem: Γ is self-adjoint, ΓC⁰ idempotent, Γ of a uniform field is zero, and
     every Γτ is a gradient of this scheme with mean zero.
@@ -173,6 +179,9 @@ def seen(scheme, shape):
         "rotated": ~(mean | (nyquist.sum(0) >= 2)),
         "hex8": ~mean,
         "hex8-bbar": ~mean,
+        "staggered": ~mean,
+        "forward": ~mean,
+        "backward": ~mean,
     }[scheme].sum()
 
 
@@ -190,6 +199,9 @@ def seen(scheme, shape):
         ("hex8", (4, 6, 8), 1),
         ("hex8-bbar", (4, 6, 8), 1),
         ("hex8-bbar", (4, 6), 1),
+        ("staggered", (4, 6, 2), 1),
+        ("forward", (4, 6, 2), 1),
+        ("backward", (4, 6), 1),
     ],
 )
 def test_modes_left_out(scheme, shape, unseen):

@@ -23,6 +23,9 @@ load/strain       (b, c)            prescribed mean, NaN where it is not
 load/stress       (b, c)            the same of the stress
 ================  ================  ==================================================
 
+In conduction the names are gradient, flux, potential, mean_gradient, mean_flux and
+load/gradient, load/flux, and ``phases`` holds conductivities (t, p, d, d).
+
 Attributes: ``format``, ``lsml`` (version), ``components`` (their order),
 ``conventions``, ``discretization``, ``rule``, ``dtype``.
 """
@@ -36,8 +39,8 @@ import torch
 from torch import Tensor
 
 from lsml.atomic import replacing
+from lsml.discretization import Words
 from lsml.io.solved import Solved, array, phase_law
-from lsml.mandel import names
 from lsml.physics.discretization import name_of
 from lsml.state import Status
 
@@ -80,15 +83,16 @@ def _put(group: h5py.Group, solution: Solved) -> None:
     form = solution.form
     group.attrs["format"] = FORMAT
     group.attrs["lsml"] = version("lsml")
-    group.attrs["components"] = list(names(form.grid.ndim))
+    words = form.discretization.differential.words
+    group.attrs["components"] = list(words.components)
     group.attrs["conventions"] = CONVENTIONS
     group.attrs["discretization"] = name_of(form.discretization)
     group.attrs["rule"] = solution.rule
     group.attrs["dtype"] = str(solution.mean_strain.dtype).removeprefix("torch.")
     for name in FIELDS:
-        _dataset(group, name, getattr(solution, name))
+        _dataset(group, called(name, words), getattr(solution, name))
     for name, values in _problem(solution).items():
-        _dataset(group, name, values)
+        _dataset(group, called(name, words), values)
     group["status"].attrs["codes"] = [f"{s.value} {s.name}" for s in Status]
     group["spacing"] = form.grid.spacing
 
@@ -106,6 +110,17 @@ FIELDS = (
     "error_bound",
     "history",
 )
+
+
+def called(name: str, words: Words) -> str:
+    """What a dataset of elasticity is called in another physics."""
+    for elastic, own in (
+        ("strain", words.field),
+        ("stress", words.flux),
+        ("displacement", words.potential),
+    ):
+        name = name.replace(elastic, own)
+    return name
 
 
 def _problem(solution: Solved) -> dict[str, Tensor]:

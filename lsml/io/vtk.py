@@ -3,7 +3,8 @@
 The first array axis is VTK's x. Tensors are in VTK's order XX YY ZZ XY YZ XZ, with
 plain components (no √2 on shear), so that its tensor filters apply; in 2-D they are
 XX YY XY. The periodic displacement sits at the voxel corners, where it is defined, or
-in the cells for `fourier`.
+in the cells for `fourier` and `staggered`. In conduction gradient and flux are vectors
+and the periodic potential is a scalar.
 """
 
 from pathlib import Path
@@ -20,6 +21,7 @@ from lsml.physics.discretization import name_of
 
 ORDER = {2: (0, 1, 2), 3: (0, 1, 2, 5, 3, 4)}  # VTK's components in Mandel order
 AXES = "XYZ"
+CENTRED = ("fourier", "staggered")  # where potentials are shown in the cells
 
 
 def write_vti(solution: Solved, path: str | Path, sample: int = 0) -> Path:
@@ -71,18 +73,29 @@ def _image(pyvista: ModuleType, solution: Solved, sample: int) -> Any:
         spacing=list(grid.spacing) + [1.0] * flat,
     )
     image.cell_data["labels"] = labels.flatten(order="F")
-    pairs = [PAIRS[grid.ndim][c] for c in ORDER[grid.ndim]]
-    for name in ("strain", "stress"):
-        mandel = voxels(solution, getattr(solution, name), sample)
-        image.cell_data[name] = _rows(_plain(mandel, grid.ndim))
-        for column, (i, j) in enumerate(pairs):
-            stored = image.GetCellData().GetArray(name)
-            stored.SetComponentName(column, AXES[i] + AXES[j])
+    words = solution.form.discretization.differential.words
+    fields = {words.field: solution.strain, words.flux: solution.stress}
+    for name, field in fields.items():
+        values = voxels(solution, field, sample)
+        if len(values) == grid.ndim:
+            image.cell_data[name] = _vectors(values)
+        else:
+            _put_tensor(image, name, values, grid.ndim)
     u = array(solution.displacement[sample])
-    centred = name_of(solution.form.discretization) == "fourier"
+    centred = name_of(solution.form.discretization) in CENTRED
     data = image.cell_data if centred else image.point_data
-    data["periodic_displacement"] = _vectors(u if centred else _wrapped(u))
+    placed = u if centred else _wrapped(u)
+    one = len(placed) == 1
+    data[f"periodic_{words.potential}"] = _rows(placed) if one else _vectors(placed)
     return image
+
+
+def _put_tensor(image: Any, name: str, mandel: NDArray[np.floating], ndim: int) -> None:
+    image.cell_data[name] = _rows(_plain(mandel, ndim))
+    for column, c in enumerate(ORDER[ndim]):
+        i, j = PAIRS[ndim][c]
+        stored = image.GetCellData().GetArray(name)
+        stored.SetComponentName(column, AXES[i] + AXES[j])
 
 
 def _plain(mandel: NDArray[np.floating], ndim: int) -> NDArray[np.floating]:

@@ -64,7 +64,8 @@ def windings(solid: Bool[np.ndarray, "*n"], faces: bool) -> list[Array]:
     """
     d = solid.ndim
     structure = generate_binary_structure(d, 1 if faces else d)
-    parts, count = label(solid, structure)
+    found, count = label(solid, structure)
+    parts = found.astype(np.int64)
     if count == 0:
         return []
     first, second, jump = _across(parts, structure)

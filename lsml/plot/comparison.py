@@ -7,7 +7,7 @@ from lsml.io.solved import Solved, image_of, voxels
 from lsml.plot.convergence import curve, draw_convergence
 from lsml.plot.figure import Figure, new_figure, save_figure
 from lsml.plot.panels import FIELD_COLOURS, MEDIUM, draw_field, draw_phases
-from lsml.plot.solution import STRAIN, STRESS
+from lsml.plot.solution import titles
 
 
 def plot_comparison(
@@ -34,8 +34,9 @@ def plot_comparison(
             draw_phases(figure.add_subplot(grid[:, 0]), image_of(shown, 0), spacing)
         strain, stress, errors = (figure.add_subplot(grid[row, k]) for k in (1, 2, 3))
         fields = voxels(shown, shown.strain, 0)[0], voxels(shown, shown.stress, 0)[0]
-        draw_field(strain, fields[0], spacing, STRAIN, FIELD_COLOURS["strain"])
-        draw_field(stress, fields[1], spacing, STRESS, FIELD_COLOURS["stress"])
+        field, flux = titles(shown)
+        draw_field(strain, fields[0], spacing, field, FIELD_COLOURS["strain"])
+        draw_field(stress, fields[1], spacing, flux, FIELD_COLOURS["stress"])
         strain.set_ylabel(f"{name}\n$x_2$", fontsize=MEDIUM)
         curves = {rule: curve(each, 0) for rule, each in solutions.items()}
         draw_convergence(errors, curves, tol=tol)

@@ -4,21 +4,29 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from lsml.gauss_radau import Gauge, advanced, opened
 from lsml.numerics import safe_div
+from lsml.physics.reference import ends_of_spectrum
 from lsml.problem import Problem, Residual
 from lsml.rule import Iterate, Rule
 from lsml.typing import PerSample, Tags, Vector
 
 
 class Krylov(NamedTuple):
-    """Residual by recurrence, last direction, squared norms now and before that."""
+    """Residual by recurrence, last direction, squared norms now and before that.
+
+    ``gauge`` is what the scalars say of the energy that is still to be gained.
+    """
 
     force: Vector
     step: Vector
     d: Vector
     norm2: PerSample
     before: PerSample
+    gauge: Float[Tensor, "b s"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class ConjugateGradient(Rule):
     requires: ClassVar[Tags] = frozenset(
         {"linear", "compatible", "symmetric", "positive"}
     )
+    gauged: ClassVar[bool] = True
 
     def init(self, problem: Problem, x: Vector, k: int) -> tuple[Vector, Krylov]:
         """Start with no direction."""
@@ -41,11 +50,12 @@ class ConjugateGradient(Rule):
         nothing = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         step = problem.precondition(force)
         norm2 = problem.pairing(force, step)
-        return x, Krylov(force, step, torch.zeros_like(step), norm2, nothing)
+        gauge = opened(*ends_of_spectrum(problem), unit(force)).packed()
+        return x, Krylov(force, step, torch.zeros_like(step), norm2, nothing, gauge)
 
     def residual(self, problem: Problem, x: Vector, memory: Krylov, k: int) -> Residual:
         """Carried; equilibrium alone, since x stays admissible."""
-        return Residual(memory.force, memory.step, memory.norm2)
+        return Residual(memory.force, memory.step, memory.norm2, memory.gauge)
 
     def step(
         self, problem: Problem, it: Iterate, memory: Krylov
@@ -59,4 +69,11 @@ class ConjugateGradient(Rule):
         force = problem.combine(memory.force, -length, image, memory.force)
         step = problem.precondition(force, image)
         x = problem.combine(it.x, length, d, it.x)
-        return x, Krylov(force, step, d, problem.pairing(force, step), norm2)
+        after, gauge = problem.pairing(force, step), Gauge.unpacked(memory.gauge)
+        gauge = advanced(gauge, length, norm2, after, unit(force))
+        return x, Krylov(force, step, d, after, norm2, gauge.packed())
+
+
+def unit(vector: Vector) -> float:
+    """Of rounding."""
+    return torch.finfo(vector.dtype).eps
