@@ -1,0 +1,1 @@
+"""Reduced bases over the moduli of fixed microstructures."""
