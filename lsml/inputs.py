@@ -3,30 +3,61 @@
 from collections.abc import Callable, Mapping
 from numbers import Integral
 from pathlib import Path
-from typing import Any, SupportsFloat, TypedDict
+from typing import Any, SupportsFloat, TypeAlias, TypedDict
 
 import torch
 from torch import Tensor
 
+from lsml.chain import chained, parse
 from lsml.displacement_form import DisplacementForm
 from lsml.learned.loading import NAMES, load_rule
 from lsml.learned.rule import ALIKE, LearnedRule, stiffnesses
 from lsml.physics.elasticity import Spacing, two_phase
 from lsml.physics.loads import Load
 from lsml.physics.phases import Phase, Phases
+from lsml.physics.rules.anderson import Anderson
+from lsml.physics.rules.auto import Auto
+from lsml.physics.rules.barzilai_borwein import BarzilaiBorwein
+from lsml.physics.rules.bicgstab import BiCGStab
+from lsml.physics.rules.born import Born
+from lsml.physics.rules.chebyshev import Chebyshev
 from lsml.physics.rules.conjugate_gradient import ConjugateGradient
+from lsml.physics.rules.fast_gradient import HeavyBall, Nesterov
+from lsml.physics.rules.minres import MinimalResidual
 from lsml.physics.rules.moulinec import Moulinec
+from lsml.physics.rules.newton import Newton
+from lsml.physics.rules.nonlinear_cg import NonlinearCG
+from lsml.physics.rules.polarization import (
+    AugmentedLagrangian,
+    EyreMilton,
+    MonchietBonnet,
+)
 from lsml.physics.rules.steepest_descent import SteepestDescent
 from lsml.problem import Problem
-from lsml.rule import UpdateRule
+from lsml.rule import UpdateRule, family
 from lsml.strain_form import StrainForm
 from lsml.typing import Field
 
 RULES: Mapping[str, Callable[[], UpdateRule[Any]]] = {
+    "anderson": Anderson,
+    "augmented_lagrangian": AugmentedLagrangian,
+    "auto": Auto,
+    "barzilai_borwein": BarzilaiBorwein,
+    "bicgstab": BiCGStab,
+    "born": Born,
     "cg": ConjugateGradient,
+    "chebyshev": Chebyshev,
+    "eyre_milton": EyreMilton,
+    "heavy_ball": HeavyBall,
+    "minres": MinimalResidual,
+    "monchiet_bonnet": MonchietBonnet,
     "moulinec": Moulinec,
+    "nesterov": Nesterov,
+    "newton": Newton,
+    "nonlinear_cg": NonlinearCG,
     "steepest_descent": SteepestDescent,
 }
+Weights: TypeAlias = str | Path | Mapping[str, str | Path] | None
 LABELLED = "hex8-bbar"  # the discretization of the data of learned rules
 FORMS: Mapping[str, Callable[[StrainForm], Problem]] = {
     "displacement": DisplacementForm,
@@ -51,40 +82,80 @@ class ProblemOptions(TypedDict, total=False):
 def learns(rule: object) -> bool:
     """Whether a rule, by name or itself, is learned or made of one that is."""
     if isinstance(rule, str):
-        return rule in NAMES
-    parts = (getattr(rule, name, None) for name in ("first", "then", "rule"))
-    inner = any(learns(part) for part in parts if part is not None)
-    return inner or isinstance(rule, LearnedRule)
+        return any(link.name in NAMES for link in parse(rule))
+    if not isinstance(rule, UpdateRule):
+        return False
+    return any(isinstance(part, LearnedRule) for part in family(rule))
 
 
 def as_rule(
-    rule: UpdateRule[Any] | str, weights: str | Path | None, problem: Problem
+    rule: UpdateRule[Any] | str, weights: Weights, problem: Problem
 ) -> UpdateRule[Any]:
-    """A rule by name, or a rule itself; a learned one on the device of the problem.
+    """A rule by name, a chain of names, or a rule itself.
+
+    Learned ones by name are put on the device of the problem.
 
     Raises
     ------
     ValueError
-        Unknown name (the known ones are listed), weights for a rule that has none,
-        or an object without the interface.
+        Unknown name (the known ones are listed), a chain that is none (see
+        :mod:`lsml.chain`), weights for a rule that has none, or an object without the
+        interface.
     """
-    if isinstance(rule, str) and rule in NAMES:
-        learned = load_rule(rule, weights, contrast=contrast_of(problem))
-        specimen = problem.specimen()
-        return learned if specimen is None else learned.to(specimen.mean.device)
     if isinstance(rule, str):
-        if rule not in RULES:
-            known = ", ".join(sorted([*RULES, *NAMES]))
-            raise ValueError(f"rule {rule!r} is unknown; choose one of {known}")
-        if weights is not None:
-            raise ValueError(f"weights={weights!r} given, but rule {rule!r} has none")
-        return RULES[rule]()
+        given = weights_by_name(rule, weights)
+        return chained(rule, lambda name: named(name, given.get(name), problem))
     if isinstance(rule, type) or not isinstance(rule, UpdateRule):
         raise ValueError(
             f"rule must be a name or an object with the UpdateRule interface, "
             f"got {rule!r}"
         )
+    if weights is not None:
+        raise ValueError(
+            f"weights={weights!r} given beside a {type(rule).__name__}, which has its "
+            "own: weights are for rules by name"
+        )
     return rule
+
+
+def named(name: str, weights: str | Path | None, problem: Problem) -> UpdateRule[Any]:
+    """One rule by its name."""
+    if name in RULES:
+        return RULES[name]()
+    if name not in NAMES:
+        known = ", ".join(sorted([*RULES, *NAMES]))
+        raise ValueError(f"rule {name!r} is unknown; choose one of {known}")
+    learned = load_rule(name, weights, contrast=contrast_of(problem))
+    specimen = problem.specimen()
+    return learned if specimen is None else learned.to(specimen.mean.device)
+
+
+def weights_by_name(rule: str, weights: Weights) -> Mapping[str, str | Path]:
+    """Which weights go to which learned rule of a chain.
+
+    Raises
+    ------
+    ValueError
+        Weights for a name that takes none, or one file for several names.
+    """
+    if weights is None:
+        return {}
+    learned = list(dict.fromkeys(n.name for n in parse(rule) if n.name in NAMES))
+    if isinstance(weights, Mapping):
+        if strange := [name for name in weights if name not in learned]:
+            raise ValueError(
+                f"weights given for {strange}, but the learned rules of {rule!r} are "
+                f"{learned}"
+            )
+        return weights
+    if not learned:
+        raise ValueError(f"weights={weights!r} given, but rule {rule!r} has none")
+    if len(learned) > 1:
+        raise ValueError(
+            f"weights={weights!r} are one file, but {rule!r} has {len(learned)} "
+            f"learned rules: give a mapping from {' and '.join(learned)} to files"
+        )
+    return {learned[0]: weights}
 
 
 def contrast_of(problem: Problem) -> float | None:
@@ -127,12 +198,17 @@ def as_problem(
 
 
 def in_form(problem: Problem, form: str, rule: UpdateRule[Any]) -> Problem:
-    """The problem on the rule's reference medium, with the unknown asked for."""
+    """The problem on the rule's reference medium, with the unknown asked for.
+
+    In the strain form where a rule needs what the other one lacks.
+    """
     if form not in FORMS:
         raise ValueError(f"form {form!r} is unknown; choose one of {', '.join(FORMS)}")
     if not isinstance(problem, StrainForm | DisplacementForm):
         return problem
-    return FORMS[form](problem.strain.referred(rule.reference))
+    strain = problem.strain.referred(rule.reference)
+    asked = FORMS[form](strain)
+    return asked if rule.requires <= asked.tags else strain
 
 
 def check_limits(tol: object, max_iter: object) -> None:

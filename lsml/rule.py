@@ -1,5 +1,6 @@
 """The interface that physical and learned iterations share."""
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
@@ -78,3 +79,96 @@ class Rule:
     def residual(self, problem: Problem, x: Vector, memory: Any, k: int) -> Residual:
         """Equilibrium and admissibility, evaluated."""
         return problem.residual(x)
+
+
+@runtime_checkable
+class Mixture(Protocol):
+    """A rule that is made of rules tells which."""
+
+    @property
+    def ingredients(self) -> tuple[UpdateRule[Any], ...]:
+        """The rules that it is made of."""
+        ...
+
+
+@runtime_checkable
+class Particular(Protocol):
+    """A rule that was made for problems of one kind, which tags do not tell."""
+
+    def examine(self, problem: Problem) -> None:
+        """Refuse another kind, before any work.
+
+        Raises
+        ------
+        ValueError
+            What the rule was made for, and what the problem is.
+        """
+        ...
+
+
+@runtime_checkable
+class Lasting(Protocol[M]):
+    """A rule that remembers what a new start from the same iterate must not lose."""
+
+    def renew(self, problem: Problem, x: Vector, memory: M, k: int) -> tuple[Vector, M]:
+        """As ``init``, with the memory so far."""
+        ...
+
+
+class Mixed:
+    """Defaults of a rule that is made of rules."""
+
+    @property
+    def ingredients(self) -> tuple[UpdateRule[Any], ...]:
+        """The rules that it is made of."""
+        raise NotImplementedError
+
+    @property
+    def requires(self) -> Tags:
+        """Those of all."""
+        return frozenset().union(*(rule.requires for rule in self.ingredients))
+
+
+def family(rule: UpdateRule[Any]) -> Iterator[UpdateRule[Any]]:
+    """The rules that a rule is made of, however deep, and itself at the end."""
+    if isinstance(rule, Mixture):
+        for part in rule.ingredients:
+            yield from family(part)
+    yield rule
+
+
+def check(problem: Problem, rule: UpdateRule[Any]) -> None:
+    """Refuse a rule on a problem that it, or a part of it, was not made for.
+
+    Raises
+    ------
+    ValueError
+        The problem lacks a property that the rule relies on, or is of another kind.
+    """
+    missing = rule.requires - problem.tags
+    if missing:
+        name, guilty = type(rule).__name__, culprits(problem, rule)
+        because = f" because of its {' and '.join(guilty)}" if guilty else ""
+        raise ValueError(
+            f"{name} needs a problem that is {sorted(missing)}{because}; "
+            f"this one is {sorted(problem.tags)}"
+        )
+    for part in family(rule):
+        if isinstance(part, Particular):
+            part.examine(problem)
+
+
+def culprits(problem: Problem, rule: UpdateRule[Any]) -> list[str]:
+    """Parts of a rule that need what the problem lacks."""
+    parts = [part for part in family(rule) if part is not rule]
+    found = (p for p in parts if p.requires - problem.tags)
+    return sorted({type(p).__name__ for p in found if not isinstance(p, Mixture)})
+
+
+def renewed(
+    rule: UpdateRule[M], problem: Problem, x: Vector, memory: M, k: int
+) -> tuple[Vector, M]:
+    """The rule anew from iterate k."""
+    if isinstance(rule, Lasting):
+        return rule.renew(problem, x, memory, k)
+    return rule.init(problem, x, k)

@@ -307,7 +307,7 @@ def bad_networks():
 def test_a_bad_network_costs_time_and_not_correctness(form):
     """Followed by CG, or guarded, it ends at the solution; alone it ends COMPLETED.
 
-    NaN is NONFINITE where nobody guards it. Catches a status that takes the word of
+    NaN is NONFINITE where it is alone. Catches a status that takes the word of
     a network, and a safeguard that keeps what it has refused.
     """
     p = problem(random_labels((4, 3, 5), batch=2), SPACE)
@@ -320,16 +320,14 @@ def test_a_bad_network_costs_time_and_not_correctness(form):
         assert safe.converged.all()
         close(safe.strain, true)
         before = lsml.Schedule(rule, 3, lsml.ConjugateGradient())
-        helped = lsml.solve(p, before, tol=1e-8, form=form, throw=False)
+        helped = lsml.solve(p, before, tol=1e-8, form=form)
+        close(helped.strain, true)
+        assert helped.predicted is None
         if rule.networks[0] is NAN:
             assert alone.status.tolist() == [Status.NONFINITE] * 2
-            assert helped.status.tolist() == [Status.NONFINITE] * 2
         else:
             assert alone.status.tolist() == [Status.COMPLETED] * 2
             assert (alone.error > 1e-3).all()
-            assert helped.converged.all()
-            close(helped.strain, true)
-            assert helped.predicted is None
 
 
 def test_a_right_prediction_is_certified():

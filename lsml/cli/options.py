@@ -5,20 +5,31 @@ from typing import Annotated
 
 import typer
 
-from lsml.inputs import ProblemOptions
+from lsml.inputs import ProblemOptions, Weights
+from lsml.learned.loading import NAMES
 
 File = Annotated[
     Path,
     typer.Argument(help="Label image: .npy, .npz, .h5; 0 is soft, 1 is stiff."),
 ]
 Rule = Annotated[
-    str, typer.Option(help="Update rule: cg, moulinec or steepest_descent.")
+    str,
+    typer.Option(
+        help="Update rule, such as cg or moulinec, or a chain, such as 'rln-t > cg'."
+    ),
+]
+Files = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights", help="Of a learned rule: FILE; NAME=FILE where there are several."
+    ),
 ]
 Contrast = Annotated[
     float, typer.Option(help="Young's modulus of phase 1; that of phase 0 is 1.")
 ]
 Discretization = Annotated[
-    str, typer.Option(help="fourier, rotated, hex8 (quad4 in 2-D) or hex8-bbar.")
+    str,
+    typer.Option(help="fourier, rotated, hex8 (quad4 in 2-D), hex8-bbar, staggered, …"),
 ]
 MaxIter = Annotated[int, typer.Option(help="Iterations after which to give up.")]
 Dataset = Annotated[
@@ -35,8 +46,30 @@ Json = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing output.")]
 
 
+def weights_by_name(given: list[str] | None) -> Weights:
+    """What :func:`lsml.solve` takes for weights.
+
+    Raises
+    ------
+    ValueError
+        Several files, not all with the name of their rule.
+    """
+    if not given:
+        return None
+    pairs = [(name, file) for name, _, file in (g.partition("=") for g in given)]
+    named = {name: file for name, file in pairs if name in NAMES and file}
+    if not named and len(given) == 1:
+        return given[0]
+    if len(named) < len(given):
+        raise ValueError(
+            f"--weights {' '.join(given)}: several files are written as NAME=FILE, "
+            f"each once, with names of {', '.join(NAMES)}"
+        )
+    return named
+
+
 def problem_options(
-    contrast: float, discretization: str, spacing: str | None
+    contrast: float, discretization: str | None, spacing: str | None
 ) -> ProblemOptions:
     """What :func:`lsml.solve` takes for labels.
 
@@ -45,7 +78,9 @@ def problem_options(
     ValueError
         The spacing is not a list of numbers.
     """
-    options = ProblemOptions(contrast=contrast, discretization=discretization)
+    options = ProblemOptions(contrast=contrast)
+    if discretization is not None:
+        options["discretization"] = discretization
     if spacing is not None:
         try:
             options["spacing"] = tuple(float(h) for h in spacing.split(","))

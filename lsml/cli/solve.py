@@ -9,14 +9,15 @@ import lsml.api
 from lsml.cli.options import (
     Contrast,
     Dataset,
-    Discretization,
     File,
+    Files,
     Force,
     Json,
     MaxIter,
     Rule,
     Spacing,
     problem_options,
+    weights_by_name,
 )
 from lsml.cli.outcome import (
     bad_input_exits,
@@ -36,7 +37,14 @@ def solve(  # noqa: PLR0913 (the command's options)
     file: File,
     rule: Rule = "cg",
     contrast: Contrast = 10.0,
-    discretization: Discretization = "rotated",
+    discretization: Annotated[
+        str | None,
+        typer.Option(
+            help="fourier, rotated, hex8 (quad4 in 2-D) or hex8-bbar.",
+            show_default="rotated; hex8-bbar for learned rules",
+        ),
+    ] = None,
+    weights: Files = None,
     tol: Annotated[float, typer.Option(help="Certified relative residual.")] = 1e-6,
     max_iter: MaxIter = 1000,
     dataset: Dataset = None,
@@ -58,6 +66,7 @@ def solve(  # noqa: PLR0913 (the command's options)
         solution = lsml.api.solve(
             read_labels(file, dataset),
             rule,
+            weights=weights_by_name(weights),
             tol=tol,
             max_iter=max_iter,
             progress=True,

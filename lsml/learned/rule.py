@@ -121,6 +121,17 @@ class LearnedRule(nn.Module, ABC):
         """The load case of unit amplitude, for each sample."""
         return torch.ones(len(labels), 1, device=labels.device)
 
+    def examine(self, problem: Problem) -> None:
+        """Refuse phases, load, components, axes or a device that it was not made for.
+
+        Raises
+        ------
+        ValueError
+            With what it was made for.
+        """
+        specimen = self._specimen(problem)
+        self.begin(ranks(specimen), self.amplitudes(specimen.mean))
+
     def init(self, problem: Problem, x: Vector, k: int) -> tuple[Vector, Memory]:
         """Look at microstructure and load, and take the field of x for y_0."""
         specimen = self._specimen(problem)
