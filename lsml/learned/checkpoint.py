@@ -29,13 +29,16 @@ from lsml.atomic import replacing
 from lsml.learned.cnn import ThreeLayer
 from lsml.learned.fourier import FourierNet
 from lsml.learned.mks import MKS
+from lsml.learned.multipreconditioned import Multipreconditioned
 from lsml.learned.recurrent import ConvGRU
 from lsml.learned.rln import RLN
 from lsml.learned.rule import LearnedRule
+from lsml.learned.tensor_basis import TensorBasis
 from lsml.learned.vnet import VNet
 
 Factory: TypeAlias = Callable[[], nn.Module]
 Record: TypeAlias = Mapping[str, Any]
+Savable: TypeAlias = LearnedRule | Multipreconditioned
 
 FORMAT = 1
 AXES, UNITS = "x y z", "strain over mean strain; phases from soft to stiff"
@@ -45,10 +48,12 @@ NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "fourier": FourierNet,
     "conv-gru": ConvGRU,
 }
+PROPOSALS: Mapping[str, Callable[..., nn.Module]] = {"tensor-basis": TensorBasis}
+RELATIVE = "dimensionless encodings; moduli over those of the reference medium"
 
 
-def save(rule: LearnedRule, path: str | Path) -> Path:
-    """Write an RLN, FLN or MKS to a safetensors file.
+def save(rule: Savable, path: str | Path) -> Path:
+    """Write an RLN, FLN, MKS or Multipreconditioned to a safetensors file.
 
     Raises
     ------
@@ -63,15 +68,19 @@ def save(rule: LearnedRule, path: str | Path) -> Path:
     return Path(path)
 
 
-def described(rule: LearnedRule) -> dict[str, Any]:
+def described(rule: Savable) -> dict[str, Any]:
     """The metadata of a rule."""
     defining: tuple[str, ...]
+    contrast, units = getattr(rule, "contrast", None), UNITS
     if isinstance(rule, RLN):
         kind, network = "rln", _network(rule.networks[0])
         defining = ("passes", "history", "tied", "phases", "components", "load")
     elif isinstance(rule, MKS):
         kind, network = "mks", None
         defining = ("phases", "components", "load", "shape")
+    elif isinstance(rule, Multipreconditioned):
+        kind, network, units = "mpcg", _proposal(rule), RELATIVE
+        defining = ("window", "passes")
     else:
         raise ValueError(
             f"{type(rule).__name__} cannot be saved; save the RLN, FLN or MKS in it"
@@ -81,16 +90,16 @@ def described(rule: LearnedRule) -> dict[str, Any]:
         "lsml": version("lsml"),
         "rule": {"kind": kind} | {name: getattr(rule, name) for name in defining},
         "network": network,
-        "contrast": rule.contrast,
+        "contrast": contrast,
         "axes": AXES,
-        "units": UNITS,
+        "units": units,
         "record": dict(rule.record),
     }
 
 
 def restored(
     description: Record, tensors: Mapping[str, Tensor], network: Factory | None = None
-) -> LearnedRule:
+) -> Savable:
     """The rule that ``described`` and ``state_dict`` made this of.
 
     ``network`` makes the proximal network if it is not one of lsml's own.
@@ -109,6 +118,8 @@ def restored(
         raise ValueError(f"axes {description.get('axes')!r} must be {AXES!r}")
     defining = dict(description["rule"])
     kind = defining.pop("kind")
+    if kind == "mpcg":
+        return _multipreconditioned(description, tensors, network)
     defining["components"] = tuple(defining["components"])
     rule: LearnedRule
     if kind == "mks":
@@ -120,6 +131,20 @@ def restored(
         raise ValueError(f"rules of kind {kind!r} are not known: expected rln or mks")
     fill(rule, tensors)
     rule.contrast, rule.record = description["contrast"], description["record"]
+    return rule.eval()
+
+
+def _multipreconditioned(
+    description: Record, tensors: Mapping[str, Tensor], network: Factory | None
+) -> Multipreconditioned:
+    """The rule, with the proposal that the description names or ``network`` makes."""
+    said, defining = description["network"], description["rule"]
+    proposal = None
+    if said is not None:
+        proposal = (network or _factory(said, PROPOSALS))()
+    rule = Multipreconditioned(proposal, defining["window"], defining["passes"])
+    fill(rule, tensors)
+    rule.record = description["record"]
     return rule.eval()
 
 
@@ -139,18 +164,26 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     module.load_state_dict(tensors)
 
 
-def _network(module: nn.Module) -> dict[str, Any]:
-    for name, kind in NETWORKS.items():
+def _network(
+    module: nn.Module, known: Mapping[str, Callable[..., nn.Module]] = NETWORKS
+) -> dict[str, Any]:
+    for name, kind in known.items():
         if type(module) is kind:
             return {"name": name, "arguments": module.arguments}
     return {"name": type(module).__qualname__, "arguments": None}
 
 
-def _factory(network: Record) -> Factory:
+def _proposal(rule: Multipreconditioned) -> dict[str, Any] | None:
+    return None if rule.proposal is None else _network(rule.proposal, PROPOSALS)
+
+
+def _factory(
+    network: Record, known: Mapping[str, Callable[..., nn.Module]] = NETWORKS
+) -> Factory:
     name = network["name"]
-    if name not in NETWORKS:
+    if name not in known:
         raise ValueError(
-            f"network {name!r} is not one of {', '.join(NETWORKS)}: pass network=, a "
+            f"network {name!r} is not one of {', '.join(known)}: pass network=, a "
             "function that makes it"
         )
-    return lambda: NETWORKS[name](**network["arguments"])
+    return lambda: known[name](**network["arguments"])

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from lsml.atomic import replacing
-from lsml.learned.checkpoint import save
-from lsml.learned.rule import LearnedRule
+from lsml.learned.checkpoint import Savable, save
 
 LAST, BEST, LOG = "last.ckpt", "best.safetensors", "log.csv"
 INTERVAL = 60.0  # seconds between two checkpoints
@@ -48,7 +47,10 @@ class Row(NamedTuple):
 class Resumable(Protocol):
     """The part of a training run that is kept."""
 
-    rule: LearnedRule
+    @property
+    def rule(self) -> Savable:
+        """What is trained."""
+        ...
 
     def state(self) -> dict[str, Any]:
         """Everything that the next batch depends on."""
@@ -85,7 +87,7 @@ class Journal:
             state = run.rule.state_dict()
             self.best = {name: value.detach().clone() for name, value in state.items()}
 
-    def best_into(self, rule: LearnedRule) -> None:
+    def best_into(self, rule: Savable) -> None:
         """Give a rule the weights of the best epoch, and note how it came to them."""
         assert self.best is not None
         rule.load_state_dict(self.best)
@@ -156,7 +158,7 @@ class FolderJournal(Journal):
             writer.writerows(self.rows)
         self._to_tensorboard(row)
 
-    def best_into(self, rule: LearnedRule) -> None:
+    def best_into(self, rule: Savable) -> None:
         """Also as a file."""
         super().best_into(rule)
         save(rule, self.folder / BEST)

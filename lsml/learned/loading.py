@@ -13,15 +13,17 @@ from typing import NamedTuple
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from lsml.learned.checkpoint import Factory, restored
+from lsml.learned.checkpoint import Factory, Savable, restored
 from lsml.learned.mks import MKS
+from lsml.learned.multipreconditioned import Multipreconditioned
 from lsml.learned.published import Recipe, is_published, published
 from lsml.learned.rln import RLN
 from lsml.learned.rule import LearnedRule
 
 SHIPPED = Path(__file__).with_name("weights")
 PASSES = {"fln": Recipe(1), "rln-t": Recipe(5), "rln": Recipe(5, tied=False)}
-NAMES = (*PASSES, "mks")
+MPCG = "mpcg"  # serves every contrast and load, and is therefore shipped once
+NAMES = (*PASSES, "mks", MPCG)
 SETTINGS = "net_params."  # where the authors' pickles keep the recipe
 # What a description made by somebody else can do to the code that follows it.
 UNREADABLE = AttributeError, KeyError, TypeError, RuntimeError, json.JSONDecodeError
@@ -40,12 +42,13 @@ def load_rule(
     *,
     contrast: float | None = None,
     network: Factory | None = None,
-) -> LearnedRule:
+) -> Savable:
     """A learned rule with its weights, ready to predict.
 
     Parameters
     ----------
-    name : ``"fln"``, ``"rln-t"``, ``"rln"`` or ``"mks"``; what is loaded must be one.
+    name : ``"fln"``, ``"rln-t"``, ``"rln"``, ``"mks"`` or ``"mpcg"``; what is loaded
+        must be one.
     weights : a shipped name such as ``"rln-c10"``, or a file: saved by
         :func:`lsml.learned.save`, the authors' tensors as safetensors, or a model of
         theirs as PyTorch pickled it. None takes the shipped ones of that contrast.
@@ -63,7 +66,7 @@ def load_rule(
     if name not in NAMES:
         known = ", ".join(NAMES)
         raise ValueError(f"learned rule {name!r} is unknown; choose one of {known}")
-    return load_file(find(name, weights, contrast), name, network=network)
+    return _read(find(name, weights, contrast), name, network)
 
 
 def load_file(
@@ -74,8 +77,18 @@ def load_file(
     Raises
     ------
     ValueError
-        As :func:`load_rule`.
+        As :func:`load_rule`, or a rule that predicts nothing by itself.
     """
+    rule = _read(path, name, network)
+    if not isinstance(rule, LearnedRule):
+        raise ValueError(
+            f"{path} holds a rule {kind(rule)!r}, which solves but does not predict"
+        )
+    return rule
+
+
+def _read(path: Path, name: str | None, network: Factory | None) -> Savable:
+    """The rule in a file, of the name given."""
     try:
         rule = _load(name, path, network)
     except ValueError as error:
@@ -87,13 +100,16 @@ def load_file(
 
 
 def shipped() -> list[str]:
-    """Names of the weights that come with lsml."""
-    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+    """Names of the weights that come with lsml and predict a strain."""
+    stems = (path.stem for path in SHIPPED.glob("*.safetensors"))
+    return sorted(stem for stem in stems if stem != MPCG)
 
 
 def find(name: str, weights: str | Path | None, contrast: float | None) -> Path:
     """The file of a shipped name, or the file itself."""
     known = ", ".join(shipped()) or "none"
+    if name == MPCG and str(weights or MPCG) == MPCG:
+        return SHIPPED / f"{MPCG}.safetensors"
     if weights is None:
         wanted = "" if contrast is None else f"{name}-c{contrast:g}"
         if wanted not in shipped():
@@ -113,8 +129,10 @@ def find(name: str, weights: str | Path | None, contrast: float | None) -> Path:
     return path
 
 
-def kind(rule: LearnedRule) -> str:
+def kind(rule: Savable) -> str:
     """Its name."""
+    if isinstance(rule, Multipreconditioned):
+        return MPCG
     if isinstance(rule, MKS):
         return "mks"
     if isinstance(rule, RLN):
@@ -147,7 +165,7 @@ def contents(path: Path) -> Contents:
         raise ValueError(f"not a complete safetensors file ({error})") from None
 
 
-def _load(name: str | None, path: Path, network: Factory | None) -> LearnedRule:
+def _load(name: str | None, path: Path, network: Factory | None) -> Savable:
     tensors, said = contents(path)
     if "lsml" in said:
         try:
