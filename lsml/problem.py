@@ -175,7 +175,7 @@ class Problem(ABC):
         """Squared norm of a residual, ``pairing(force, step)`` without cancellation."""
 
     def inner(self, residual: Residual, step: Vector) -> PerSample:
-        """Product of a residual with the step of another, real; ``square`` of its own."""
+        """Real product of a residual and another step; ``square`` is with its own."""
         return self.pairing(residual.force, step)
 
     def resolve(self, x: Vector, d: Vector) -> Vector:
