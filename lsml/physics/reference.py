@@ -52,9 +52,10 @@ def ends_of_spectrum(problem: Problem) -> tuple[PerSample, PerSample]:
 
     λ_min and λ_max of the phases to C⁰; 0 and infinity where nothing is known.
     """
-    compatible = isinstance(problem, StrainForm | DisplacementForm)
-    if compatible and isinstance(problem.strain.law, PhaseLaw):
-        return extreme_ratios(problem.strain)
+    forms = StrainForm | DisplacementForm
+    strain = problem.strain if isinstance(problem, forms) else None
+    if strain is not None and isinstance(strain.law, PhaseLaw):
+        return extreme_ratios(strain)
     start = problem.start()
     low = torch.zeros(len(start), dtype=torch.float64, device=start.device)
     return low, torch.full_like(low, torch.inf)
