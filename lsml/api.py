@@ -1,13 +1,14 @@
 """The public entry point: from labels or a problem to a solution."""
 
 import time
-from pathlib import Path
 from typing import Any, Unpack
 
 from lsml.acceleration import Compile, accelerate, refine
+from lsml.criteria import FIELDS, check_stop
 from lsml.gradients import Gradient, Task
 from lsml.inputs import (
     ProblemOptions,
+    Weights,
     as_problem,
     as_rule,
     as_start,
@@ -17,7 +18,6 @@ from lsml.inputs import (
 from lsml.rule import UpdateRule
 from lsml.running import Run
 from lsml.solution import Solution
-from lsml.stop import RelativeResidual
 from lsml.typing import Field
 
 
@@ -25,9 +25,10 @@ def solve(  # noqa: PLR0913 (the public entry)
     m: object,
     rule: UpdateRule[Any] | str = "cg",
     *,
-    weights: str | Path | None = None,
+    weights: Weights = None,
     tol: float = 1e-6,
     max_iter: int = 1000,
+    stop: str = "residual",
     x0: Field | None = None,
     gradient: Gradient | None = None,
     record: bool = False,
@@ -48,10 +49,15 @@ def solve(  # noqa: PLR0913 (the public entry)
         (2021): E = 1 and ``contrast`` (10), ν = 0.3, mean strain ε_11 = 10⁻³.
     rule : ``"cg"``, ``"moulinec"``, ``"steepest_descent"``, ``"fln"``, ``"rln-t"``,
         ``"rln"``, ``"mks"``, or any object with the :class:`lsml.UpdateRule` interface.
-        Learned ones take ``hex8-bbar`` unless told otherwise.
-    weights : of a learned rule, see :func:`lsml.load_rule`.
+        Learned ones take ``hex8-bbar`` unless told otherwise. Names make chains, such
+        as ``"rln-t:3 > cg"`` and ``"moulinec:10 > cg"`` (see :mod:`lsml.chain`).
+    weights : of a learned rule, see :func:`lsml.load_rule`; a mapping from names to
+        them for a chain with several.
     tol : certified residual in the C⁰ norm, relative to that of the mean strain.
     max_iter : iterations after which a sample gives up.
+    stop : what ``tol`` bounds: ``"residual"``, or ``"energy"``, the energy norm of the
+        strain's error relative to that of the mean strain x̄, which conjugate gradients
+        bound as they go. ``solution.error`` is that number; not with pores.
     x0 : strain to start from, (b, c, *n) per voxel or at the quadrature points.
     gradient : :class:`lsml.Unrolled` or :class:`lsml.Implicit`; None takes Implicit
         when moduli or load require a gradient, and records nothing otherwise.
@@ -79,12 +85,13 @@ def solve(  # noqa: PLR0913 (the public entry)
     """
     started = time.perf_counter()
     check_limits(tol, max_iter)
+    check_stop(stop, FIELDS)
     raw = as_problem(m, options, rule)
     chosen = as_rule(rule, weights, raw)
     given = in_form(raw, form, chosen)
     problem, engine, seconds = refine(accelerate(given, compile), tol)
     start = None if x0 is None else problem.enter(as_start(x0, problem))
-    task = Task(problem, chosen, start, RelativeResidual(tol), max_iter)
+    task = Task(problem, chosen, start, FIELDS[stop](problem, tol), max_iter)
     run = Run(task, started, engine, seconds)
     solution = run(gradient, record=record, progress=progress, quadrature=quadrature)
     return solution.check() if throw else solution

@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from lsml.bundle import layout_of
 from lsml.numerics import keep, keep_memory, memory_like
 from lsml.problem import Problem, Residual
-from lsml.rule import Iterate, UpdateRule
+from lsml.rule import Iterate, UpdateRule, renewed
 from lsml.state import Status
-from lsml.stop import StopCriterion
+from lsml.stop import Certificate, StopCriterion, unknown_gap
 from lsml.typing import Codes, Mask, Memory, PerSample, Vector
 
 BLOW_UP = 1e6  # growth of the error that counts as divergence
@@ -24,19 +26,23 @@ CROWDED = 0.8  # share of a batch that must run for it to stay as it is
 
 
 class Verdict(NamedTuple):
-    """Per sample: error of iterate k, status, last certified and first error."""
+    """Per sample: error of iterate k, status, last certified and first error.
+
+    ``gap`` is the last proved, see :class:`lsml.stop.Certificate`.
+    """
 
     error: PerSample
     status: Codes
     certified: PerSample
     first: PerSample
+    gap: Float[Tensor, "b 4"]
 
 
 def opening(x: Vector) -> Verdict:
     """Before the first error: everything runs, nothing is certified."""
     running = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
     never = torch.full((x.shape[0],), torch.inf, dtype=torch.float64, device=x.device)
-    return Verdict(never, running, never, never)
+    return Verdict(never, running, never, never, unknown_gap(len(x), x.device))
 
 
 @dataclass(frozen=True)
@@ -68,28 +74,48 @@ class Crew:
         enough = (self.problem.trust * known).clamp_min(self.stop.tol)
         claims = running & (claimed <= enough)
         error, certified = torch.where(running, claimed, last.error), last.certified
+        gap = last.gap
         if bool(claims.any()):
-            total = certify(self.problem, self.stop, self.x, self.scale)
-            error = torch.where(claims, total, error)
-            certified = torch.where(claims, total, certified)
+            proof = self.certificate()
+            error = torch.where(claims, proof.error, error)
+            certified = torch.where(claims, proof.error, certified)
+            gap = keep(claims, proof.gap, gap)
         failed = claims & ~(error <= self.stop.tol)
         first = torch.where(last.first.isinf(), error, last.first)
         status = last.status
         for ended, code in (
-            (claims & ~failed, Status.CONVERGED),
+            (claims & ~failed, self.stop.ending),
             (failed & (error > PROGRESS * last.certified), Status.STAGNATED),
             (error > BLOW_UP * first.clamp_min(1), Status.DIVERGED),
             (~error.isfinite(), Status.NONFINITE),
         ):
             status = torch.where(running & ended, int(code), status)
-        here = Verdict(error, status, certified, first)
+        here = Verdict(error, status, certified, first, gap)
+        return self._entered(whole, here), failed & (status == Status.RUNNING)
+
+    def settle(self, whole: Verdict) -> Verdict:
+        """Certify those that were still running when the iterations ended."""
+        last = Verdict(*(part[self.samples] for part in whole))
+        running = last.status == Status.RUNNING
+        if not bool(running.any()):
+            return whole
+        proof = self.certificate()
+        error = torch.where(running, proof.error, last.error)
+        gap = keep(running, proof.gap, last.gap)
+        return self._entered(whole, last._replace(error=error, gap=gap))
+
+    def certificate(self) -> Certificate:
+        """What the total residual, evaluated here, proves."""
+        return certify(self.problem, self.stop, self.x, self.scale, self.residual)
+
+    def _entered(self, whole: Verdict, here: Verdict) -> Verdict:
+        """Verdict on the whole batch with that on these samples in it."""
         parts = zip(whole, here, strict=True)
-        verdict = Verdict(*(a.index_copy(0, self.samples, b) for a, b in parts))
-        return verdict, failed & (status == Status.RUNNING)
+        return Verdict(*(a.index_copy(0, self.samples, b) for a, b in parts))
 
     def restart(self, rule: UpdateRule[Any], failed: Mask, k: int) -> "Crew":
         """The rule begins anew from iterate k of the failed samples."""
-        new = rule.init(self.problem, self.x, k)
+        new = renewed(rule, self.problem, self.x, self.memory, k)
         x, memory = blend(failed, new, (self.x, self.memory))
         residual = rule.residual(self.problem, x, memory, k)
         return replace(self, x=x, memory=memory, residual=residual)
@@ -162,8 +188,8 @@ class Ledger:
 
     def memory(self, crew: Crew) -> Memory:
         """The same of the memories; empty if they were not asked for, or not alike."""
-        last = crew.memory
-        if not self._memories or any(type(m) is not type(last) for m in self._kept):
+        last, alike = crew.memory, layout_of(crew.memory)
+        if not self._memories or any(layout_of(m) != alike for m in self._kept):
             return ()
         columns = [[m[i] for m in self._kept] for i in range(len(last))]
         pairs = zip(columns, last, strict=True)
@@ -191,13 +217,18 @@ def stop_error(
     return stop.error(problem, x, residual, scale).detach()
 
 
+@torch.no_grad()
 def certify(
-    problem: Problem, stop: StopCriterion, x: Vector, scale: PerSample
-) -> PerSample:
-    """Error of x by its total residual, evaluated and not carried."""
-    with torch.no_grad():
-        residual = problem.residual(x)
-    return stop_error(problem, stop, x, residual, scale)
+    problem: Problem,
+    stop: StopCriterion,
+    x: Vector,
+    scale: PerSample,
+    carried: Residual | None = None,
+) -> Certificate:
+    """What the total residual of x proves, evaluated beside the one carried, if any."""
+    total = problem.residual(x)
+    proof = stop.certificate(problem, x, total, carried or total, scale)
+    return Certificate(proof.error.detach(), proof.gap.detach())
 
 
 def blend(

@@ -1,9 +1,9 @@
 """Effective stiffness, every entry of its diagonal in a certified interval.
 
 A compatible field gives the energy from above; what it misses is the energy of its
-error, at most ‖r‖²/λ_min for the residual r in the C⁰ norm and the least stiffness
-ratio λ_min of the phases to C⁰. Off the diagonal the Galerkin value <ε_i : C ε_j> has
-an error of at most the geometric mean of those of its row and column.
+error, which the scalars of conjugate gradients bound and predict (`energy`,
+`gauss_radau`, `readout`). Off the diagonal the Galerkin value <ε_i : C ε_j> has an
+error of at most the geometric mean of those of its row and column.
 """
 
 import time
@@ -17,19 +17,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsml.acceleration import Compile, accelerate
+from lsml.criteria import STIFFNESS, check_scalars, check_stop, of_stiffness
 from lsml.displacement_form import DisplacementForm
+from lsml.energy import Spectrum
+from lsml.engineering import EngineeringConstants, engineering_constants
 from lsml.gradients import Detached, Task
 from lsml.inputs import ProblemOptions, as_problem, as_rule, check_limits
 from lsml.law import PhaseLaw
-from lsml.mandel import DIMENSION
+from lsml.physics.percolation import idle
 from lsml.physics.reference import extreme_ratios
-from lsml.problem import Problem, Residual
+from lsml.problem import Residual
 from lsml.rule import UpdateRule
 from lsml.running import Run
 from lsml.solution import Solution
-from lsml.stop import ROUND_OFF, RelativeResidual, StopCriterion
+from lsml.state import SolveState, Status
+from lsml.stop import ROUND_OFF
 from lsml.strain_form import MacroLoad, StrainForm
-from lsml.typing import Codes, PerSample, Vector
+from lsml.typing import PerSample, Vector
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,11 @@ class EffectiveStiffness:
 
     Attributes
     ----------
-    stiffness : Galerkin value, symmetric; differentiable with respect to the moduli.
+    stiffness : symmetric; differentiable with respect to the moduli. The Galerkin
+        value, which is the upper end of the interval but for rounding; where predicted,
+        less what further iterations are expected to take from the diagonal.
     lower, upper : certified interval of each diagonal entry, rounding included; with
-        pores the lower end is 0, because residuals do not bound energies there.
+        pores it is one-sided, and the lower end 0.
     iterations : of each load case.
     solution : the unit load cases, b·c samples, load case fastest.
     """
@@ -58,87 +64,27 @@ class EffectiveStiffness:
         array = self.stiffness.detach().cpu().numpy()
         return np.array(array, dtype=dtype, copy=copy)
 
-    def engineering(self) -> "EngineeringConstants":
-        """E, ν and G along the grid axes; see :class:`EngineeringConstants`."""
+    def engineering(self) -> EngineeringConstants:
+        """E, ν and G along the grid axes; see :class:`EngineeringConstants`.
+
+        Raises
+        ------
+        ValueError
+            This is no stiffness.
+        """
+        words = self.solution.form.discretization.differential.words
+        if words.field != "strain":
+            raise ValueError(f"a {words.coefficient} has no engineering constants")
         return engineering_constants(self.stiffness)
 
     def __repr__(self) -> str:
         """Diagonals and the widest interval."""
-        width = ((self.upper - self.lower) / self.upper).max()
-        return (
-            f"EffectiveStiffness(diagonal {self.upper.tolist()}, "
-            f"relative width ≤ {float(width):.1e})"
-        )
-
-
-@dataclass(frozen=True)
-class EngineeringConstants:
-    """Constants of the compliance S = C⁻¹, one row per sample.
-
-    Attributes
-    ----------
-    E : 1/S_ii for each axis.
-    nu : (b, d, d) with ν_ij = −S_ji/S_ii, the contraction along j under a pull along i;
-        NaN on the diagonal.
-    G : shear moduli τ/γ with the engineering angle γ = 2ε, in Mandel order 23 13 12
-        (2-D: 12).
-
-    In 2-D they are those of plane strain, not of the material.
-    """
-
-    E: Float[Tensor, "b d"]
-    nu: Float[Tensor, "b d d"]
-    G: Float[Tensor, "b s"]
-
-
-def engineering_constants(stiffness: Float[Tensor, "b c c"]) -> EngineeringConstants:
-    """E, ν, G of a Mandel stiffness."""
-    compliance = torch.linalg.inv(stiffness)
-    d = DIMENSION[stiffness.shape[-1]]
-    diagonal = compliance.diagonal(dim1=-2, dim2=-1)
-    nu = -compliance[:, :d, :d].transpose(1, 2) / diagonal[:, :d, None]
-    itself = torch.eye(d, dtype=torch.bool, device=nu.device)
-    nu = nu.masked_fill(itself, torch.nan)
-    return EngineeringConstants(1 / diagonal[:, :d], nu, 1 / (2 * diagonal[:, d:]))
-
-
-@dataclass(frozen=True)
-class EnergyGap:
-    """Relative half-width of the interval that a residual leaves to the energy.
-
-    As long as even the energy of the start, which is the largest, would not make the
-    interval narrow enough, no energy is evaluated.
-    """
-
-    lowest: PerSample  # λ_min of each sample
-    tol: float
-
-    def scale(self, problem: Problem, first: PerSample) -> PerSample:
-        """Twice the energy of the uniform strain, ε̄ : <C> ε̄."""
-        start = problem.start()
-        return self._work(problem, start, problem.force(start))
-
-    def error(
-        self, problem: Problem, x: Vector, residual: Residual, scale: PerSample
-    ) -> PerSample:
-        """Half-width over the lower end, or over a larger number while too wide."""
-        gap = problem.norm(residual).square() / self.lowest
-        hopeful = gap / (2 * scale) <= self.tol
-        if not bool(hopeful.any()):
-            return gap / (2 * scale)
-        low = self._work(problem, x, residual.force) - gap
-        exact = torch.where(low > 0, gap / (2 * low), torch.inf)
-        return torch.where(hopeful, exact, gap / (2 * scale))
-
-    def select(self, samples: Codes) -> "EnergyGap":
-        """Of some of the samples."""
-        return replace(self, lowest=self.lowest[samples])
-
-    def _work(self, problem: Problem, x: Vector, force: Vector) -> PerSample:
-        """<ε : σ> of ε = ε̄ + B u: the mean strain's part, and what the forces do."""
-        assert isinstance(problem, DisplacementForm)
-        uniform = problem.strain.background * problem.mean_flux(x)
-        return uniform.sum(1, dtype=torch.float64) - problem.pairing(force, x)
+        diagonal = self.stiffness.detach().diagonal(dim1=1, dim2=2)
+        width = float(((self.upper - self.lower) / self.upper).max())
+        bound = f"relative width ≤ {width:.1e}"
+        if bool((self.lower == 0).any()):
+            bound = "bounded from above only"
+        return f"EffectiveStiffness(diagonal {diagonal.tolist()}, {bound})"
 
 
 def homogenize(  # noqa: PLR0913 (the public entry)
@@ -147,6 +93,7 @@ def homogenize(  # noqa: PLR0913 (the public entry)
     *,
     tol: float = 1e-6,
     max_iter: int = 1000,
+    stop: str = "certified",
     progress: bool = False,
     throw: bool = True,
     compile: Compile = "auto",
@@ -160,6 +107,9 @@ def homogenize(  # noqa: PLR0913 (the public entry)
         have no influence.
     tol : relative half-width of the certified interval of each diagonal entry. With
         pores, where there is no interval, the relative residual of :func:`lsml.solve`.
+    stop : ``"certified"``, or ``"predict"`` to stop as soon as the relative error of
+        the predicted diagonal is expected to be below ``tol``. Such samples are
+        PREDICTED, not CONVERGED. Conjugate gradients only.
     compile : as in :func:`lsml.solve`.
 
     Raises
@@ -169,24 +119,30 @@ def homogenize(  # noqa: PLR0913 (the public entry)
     """
     started = time.perf_counter()
     check_limits(tol, max_iter)
+    check_stop(stop, STIFFNESS)
     problem = as_problem(m, options, rule)
     chosen = as_rule(rule, None, problem)
     if not isinstance(problem, StrainForm | DisplacementForm):
         raise ValueError(
             f"homogenize needs a compatible problem, got {type(m).__name__}"
         )
+    check_scalars(stop, chosen)
+    if not {"symmetric", "positive"} <= problem.tags:
+        raise ValueError(
+            "homogenize bounds energies and needs a problem that is symmetric and "
+            f"positive, this one is {sorted(problem.tags)}: solve unit loads and take "
+            "mean_flux"
+        )
     unit = unit_loads(problem.strain.referred(chosen.reference))
     form, engine, seconds = accelerate(DisplacementForm(unit), compile)
     assert isinstance(form, DisplacementForm)
-    lowest, _ = extreme_ratios(form.strain)
-    stop: StopCriterion = EnergyGap(lowest, tol)
-    if not bool((lowest > 0).all()):
-        stop = RelativeResidual(tol)
-    run = Run(Task(form, chosen, None, stop, max_iter), started, engine, seconds)
+    spectrum = Spectrum(*extreme_ratios(form.strain))
+    criterion = of_stiffness(stop, spectrum, tol)
+    run = Run(Task(form, chosen, None, criterion, max_iter), started, engine, seconds)
     solution = run(Detached(), record=False, progress=progress, quadrature=False)
     if throw:
         solution.check()
-    return read_out(form, solution, lowest)
+    return read_out(form, solution, spectrum)
 
 
 def unit_loads(form: StrainForm) -> StrainForm:
@@ -206,9 +162,10 @@ def unit_loads(form: StrainForm) -> StrainForm:
 
 
 def read_out(
-    form: DisplacementForm, solution: Solution, lowest: PerSample
+    form: DisplacementForm, solution: Solution, spectrum: Spectrum
 ) -> EffectiveStiffness:
-    """Galerkin values <ε_i : C ε_j> and the interval of the diagonal."""
+    """Galerkin values <ε_i : C ε_j>, less what is predicted, and the intervals."""
+    assert isinstance(form.strain.law, PhaseLaw)
     x, c = solution.state.x.detach(), form.strain.load.field.shape[1]
     flux, force = form.mean_flux(x), form.force(x)
     rows = []
@@ -218,19 +175,36 @@ def read_out(
     stiffness = torch.stack(rows, 1).unflatten(0, (-1, c))
     symmetric = (stiffness + stiffness.transpose(1, 2)) / 2
     with torch.no_grad():
-        gap = form.square(Residual(force, form.precondition(force))) / lowest
-        middle = symmetric.diagonal(dim1=1, dim2=2)
+        upper = symmetric.diagonal(dim1=1, dim2=2)
+        most, likely = gaps(form, force, solution.state, spectrum)
+        lower = (upper.double() - most.unflatten(0, (-1, c))).to(upper.dtype)
         slack = rounding(form.strain)
-        lower = (middle.double() - gap.unflatten(0, (-1, c))).to(middle.dtype) - slack
-        stiff = (lowest > 0).unflatten(0, (-1, c))
-        lower = torch.where(stiff, lower, 0.0).clamp_min(0)
+        rest = likely.unflatten(0, (-1, c)).to(upper.dtype)
+        loose = idle(form.strain.law, form.strain.discretization.differential)
+        empty = loose[:, :, None] | loose[:, None, :]
     return EffectiveStiffness(
-        symmetric,
-        lower,
-        middle + slack,
+        (symmetric - torch.diag_embed(rest)).masked_fill(empty, 0),
+        (lower - slack).clamp_min(0).masked_fill(loose, 0),
+        (upper + slack).masked_fill(loose, 0),
         solution.iterations.unflatten(0, (-1, c)),
         solution,
     )
+
+
+def gaps(
+    form: DisplacementForm, force: Vector, state: SolveState, spectrum: Spectrum
+) -> tuple[PerSample, PerSample]:
+    """Most that each entry may miss, and what it is predicted to, if it is to be used.
+
+    Where the driver has certified no energy, the residual alone bounds it.
+    """
+    assert state.gap is not None
+    most, likely = state.gap[:, 1], state.gap[:, 2]
+    if bool((most.isinf() & (spectrum.low > 0)).any()):
+        residual = Residual(force, form.precondition(force))
+        most = torch.minimum(most, form.square(residual) / spectrum.low)
+    used = state.status == Status.PREDICTED
+    return most.nan_to_num(nan=torch.inf), torch.where(used, likely, 0.0)
 
 
 def rounding(form: StrainForm) -> Float[Tensor, "t c"]:

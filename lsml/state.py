@@ -20,11 +20,12 @@ class Status(IntEnum):
     STAGNATED = 4
     DIVERGED = 5
     NONFINITE = 6
+    PREDICTED = 7
 
     @property
     def failed(self) -> bool:
         """Whether the sample has no answer to rely on."""
-        return self > Status.COMPLETED
+        return Status.COMPLETED < self < Status.PREDICTED
 
     @property
     def advice(self) -> str:
@@ -36,6 +37,8 @@ _ADVICE = {
     Status.RUNNING: "still running",
     Status.CONVERGED: "the certified error is within the tolerance",
     Status.COMPLETED: "the rule took all its passes; look at the certified error",
+    Status.PREDICTED: "the predicted error is within the tolerance; "
+    "stop='certified' goes on until that is proved",
     Status.MAX_ITER: "ran out of iterations: raise max_iter or use rule='cg', "
     "or float64 where the history has levelled off",
     Status.STAGNATED: "rounding stops it above the tolerance: "
@@ -50,7 +53,8 @@ _ADVICE = {
 class SolveState:
     """Last iterate, and per sample: status, iterations, certified error, history.
 
-    ``memory`` is the last of a rule that has a fixed number of passes, else empty.
+    ``memory`` is the last of a rule that has a fixed number of passes, else empty;
+    ``gap`` what the criterion proved, see :class:`lsml.stop.Certificate`.
     """
 
     problem: Problem
@@ -61,6 +65,7 @@ class SolveState:
     scale: PerSample
     history: Float[Tensor, "k b"]
     memory: Memory = ()
+    gap: Float[Tensor, "b 4"] | None = None
 
     @property
     def converged(self) -> Mask:

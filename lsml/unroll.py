@@ -6,8 +6,10 @@ from typing import Any
 import torch
 
 from lsml.crew import Crew, Ledger, Verdict, certify, opening
+from lsml.numerics import keep
 from lsml.problem import Problem
 from lsml.rule import UpdateRule
+from lsml.rule import check as check
 from lsml.state import SolveState, Status
 from lsml.stop import RelativeResidual, StopCriterion
 from lsml.typing import Codes, PerSample, Vector
@@ -61,19 +63,11 @@ def unroll(
         iterations = iterations + running
     x = ledger.vectors(crew)
     ending = Status.MAX_ITER if rule.passes is None or limit < rule.passes else None
-    status, error = close(problem, stop, x, scale, verdict, ending or Status.COMPLETED)
+    last = crew.settle(verdict)
+    verdict = close(problem, stop, x, scale, last, ending or Status.COMPLETED)
+    status, error, gap = verdict.status, verdict.error, verdict.gap
     errors, memory = torch.stack(history), ledger.memory(crew)
-    return SolveState(problem, x, status, iterations, error, scale, errors, memory)
-
-
-def check(problem: Problem, rule: UpdateRule[Any]) -> None:
-    """Refuse a rule on a problem that lacks what it relies on."""
-    missing = rule.requires - problem.tags
-    if missing:
-        raise ValueError(
-            f"{type(rule).__name__} needs a problem that is {sorted(missing)}; "
-            f"this one is {sorted(problem.tags)}"
-        )
+    return SolveState(problem, x, status, iterations, error, scale, errors, memory, gap)
 
 
 @torch.no_grad()
@@ -95,11 +89,14 @@ def close(
     scale: PerSample,
     last: Verdict,
     ending: Status,
-) -> tuple[Codes, PerSample]:
-    """End what still runs, and certify what no claim has."""
-    error = last.error
-    unsure = (last.status != Status.CONVERGED) & (last.status != Status.STAGNATED)
-    if bool(unsure.any()):
-        error = torch.where(unsure, certify(problem, stop, x, scale), error)
+) -> Verdict:
+    """End what still runs, and evaluate the error of what has blown up."""
     running = last.status == Status.RUNNING
-    return torch.where(running, int(ending), last.status), error
+    status = torch.where(running, int(ending), last.status)
+    lost = (status == Status.DIVERGED) | (status == Status.NONFINITE)
+    if not bool(lost.any()):
+        return last._replace(status=status)
+    proof = certify(problem, stop, x, scale)
+    error = torch.where(lost, proof.error, last.error)
+    gap = keep(lost, proof.gap, last.gap)
+    return last._replace(status=status, error=error, gap=gap)

@@ -26,9 +26,11 @@ from lsml.cli.outcome import (
     print_json,
     print_table,
 )
-from lsml.homogenization import EffectiveStiffness, EngineeringConstants
+from lsml.engineering import EngineeringConstants
+from lsml.homogenization import EffectiveStiffness
 from lsml.io.labels import read_labels
 from lsml.mandel import names
+from lsml.state import Status
 
 
 def homogenize(  # noqa: PLR0913 (the command's options)
@@ -39,6 +41,9 @@ def homogenize(  # noqa: PLR0913 (the command's options)
     tol: Annotated[
         float, typer.Option(help="Relative half-width of the certified interval.")
     ] = 1e-6,
+    stop: Annotated[
+        str, typer.Option(help="certified, or predict: sooner, on its own estimate.")
+    ] = "certified",
     max_iter: MaxIter = 1000,
     dataset: Dataset = None,
     spacing: Spacing = None,
@@ -54,6 +59,7 @@ def homogenize(  # noqa: PLR0913 (the command's options)
             read_labels(file, dataset),
             rule=rule,
             tol=tol,
+            stop=stop,
             max_iter=max_iter,
             progress=True,
             throw=False,
@@ -79,6 +85,7 @@ def summary(effective: EffectiveStiffness) -> dict[str, object]:
         "nu": numbers(constants.nu),
         "G": numbers(constants.G),
         "iterations": numbers(effective.iterations),
+        "status": [Status(c).name for c in effective.solution.status.tolist()],
         "converged": bool(effective.solution.converged.all()),
         "seconds": dict(effective.solution.timings),
     }
@@ -95,14 +102,16 @@ def _tell(effective: EffectiveStiffness, sample: int) -> None:
             for name, row in zip(order, effective.stiffness[sample], strict=True)
         ],
     )
+    codes = effective.solution.status.reshape(effective.iterations.shape)[sample]
     print_table(
         "Certified interval of the diagonal",
-        ["", "lower", "upper", "iterations"],
+        ["", "lower", "upper", "iterations", "status"],
         [
             [
                 name,
                 *(f"{float(end[sample, i]):.8g}" for end in ends),
                 str(int(effective.iterations[sample, i])),
+                Status(int(codes[i])).name,
             ]
             for i, name in enumerate(order)
         ],
