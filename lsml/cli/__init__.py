@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lsml.cli.compare import compare
 from lsml.cli.data import data
 from lsml.cli.demo import demo
 from lsml.cli.homogenize import homogenize
@@ -24,6 +25,9 @@ app.command(
 )(solve)
 app.command(epilog="Example: lsml homogenize image.h5 --dataset labels --json")(
     homogenize
+)
+app.command(epilog="Example: lsml compare image.npy --rules moulinec,cg --plot c.png")(
+    compare
 )
 app.add_typer(data, name="data")
 app.command(epilog="Example: lsml train data.h5 run --rule rln-t --epochs 20")(train)
