@@ -5,6 +5,7 @@ from importlib.metadata import version as _version
 from types import ModuleType as _ModuleType
 
 from lsml.api import solve as solve
+from lsml.comparison.compare import compare as compare
 from lsml.gradients import Detached as Detached
 from lsml.gradients import Implicit as Implicit
 from lsml.gradients import Unrolled as Unrolled
