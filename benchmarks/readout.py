@@ -87,7 +87,7 @@ def counted(t: Trajectory, tol: float, tables: Tables) -> Row:
     """Iterations of one load case, by each way to read its energy."""
     gauge, norm2 = Gauge.unpacked(t.gauges[:, 0]), t.norm2[:, 0]
     energy, least = t.energy[:, 0], t.least[0]
-    bounds = (gauge.factors * norm2[:, None]).flip(1).unbind(1)
+    bounds = gauge.bounds(norm2)
     gap = within(*bounds, *predicted(gauge, norm2, tables))
     last, before = gauge.gains[:, 0], gauge.gains[:, 1]
     geometric = (last.square() / (before - last)).nan_to_num(0.0)

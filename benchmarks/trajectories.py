@@ -69,5 +69,5 @@ def follow(
         x, memory = rule.step(form, Iterate(x, residual, k), memory)
         k += 1
     packed = torch.stack(gauges)
-    energy = first - torch.stack([Gauge.unpacked(g).gained for g in gauges])
+    energy = first - torch.stack([Gauge.unpacked(g).gained[:, 0] for g in gauges])
     return Trajectory(energy, packed, torch.stack(norms), energy[-1] - gap[:, 0])

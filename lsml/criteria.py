@@ -1,6 +1,7 @@
 """What ``stop=`` names: criteria for fields and for effective stiffness."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from lsml.displacement_form import DisplacementForm
@@ -14,6 +15,7 @@ from lsml.energy import (
 )
 from lsml.physics.reference import ends_of_spectrum
 from lsml.problem import Problem
+from lsml.readout import Predictor, predicted, unpredicted
 from lsml.rule import UpdateRule
 from lsml.state import Status
 from lsml.stop import RelativeResidual, StopCriterion
@@ -53,15 +55,19 @@ FIELDS: Mapping[str, Callable[[Problem, float], StopCriterion]] = {
 
 
 class Stopping(NamedTuple):
-    """A measure of the error, and what a sample is whose measure is small enough."""
+    """A measure of the error, and what a sample is whose measure is small enough.
+
+    ``predictor`` is what the measure is of, if not of bounds.
+    """
 
     measure: Measure
     ending: Status
+    predictor: Predictor = unpredicted
 
 
 STIFFNESS: Mapping[str, Stopping] = {
     "certified": Stopping(half_width, Status.CONVERGED),
-    "predict": Stopping(expected_error, Status.PREDICTED),
+    "predict": Stopping(expected_error, Status.PREDICTED, predicted),
 }
 
 
@@ -102,4 +108,5 @@ def of_stiffness(stop: str, spectrum: Spectrum, tol: float) -> StopCriterion:
     proved = stopping.ending == Status.CONVERGED
     if proved and not bool((spectrum.low > 0).all()):
         return RelativeResidual(tol)
-    return EnergyGap(spectrum, tol, *stopping)
+    spectrum = replace(spectrum, predictor=stopping.predictor)
+    return EnergyGap(spectrum, tol, stopping.measure, stopping.ending)

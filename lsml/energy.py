@@ -21,7 +21,7 @@ from lsml.displacement_form import DisplacementForm
 from lsml.gauss_radau import Gauge, opened
 from lsml.numerics import root
 from lsml.problem import Problem, Residual
-from lsml.readout import predicted
+from lsml.readout import Predictor, unpredicted
 from lsml.state import Status
 from lsml.stop import Certificate, RelativeResidual
 from lsml.typing import Codes, PerSample, Vector
@@ -34,10 +34,16 @@ Measure = Callable[[Gap, PerSample], PerSample]
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Between which stiffness ratios to C⁰ the phases of each sample lie."""
+    """Between which stiffness ratios to C⁰ the phases of each sample lie.
+
+    Attributes
+    ----------
+    predictor : expects a gain that is left, and the error of that; by default none.
+    """
 
     low: PerSample
     high: PerSample
+    predictor: Predictor = unpredicted
 
     def gauge(self, residual: Residual) -> Gauge:
         """The rule's, or what is known without one."""
@@ -49,9 +55,7 @@ class Spectrum:
     def gap(self, problem: Problem, residual: Residual) -> Gap:
         """Bounds and prediction of g for the residual that a rule carries."""
         gauge, norm2 = self.gauge(residual), problem.square(residual)
-        most, least = (gauge.factors * norm2[:, None]).unbind(1)
-        most = torch.where(gauge.nodes[:, 0] > 0, most, torch.inf)
-        return within(least, most, *predicted(gauge, norm2))
+        return within(*gauge.bounds(norm2), *self.predictor(gauge, norm2))
 
     def proved(self, problem: Problem, total: Residual, carried: Residual) -> Gap:
         """The same of an evaluated residual; it is written over."""
@@ -68,7 +72,7 @@ class Spectrum:
 
     def select(self, samples: Codes) -> "Spectrum":
         """Of some of the samples."""
-        return Spectrum(self.low[samples], self.high[samples])
+        return replace(self, low=self.low[samples], high=self.high[samples])
 
 
 def within(
@@ -103,7 +107,7 @@ class EnergyError:
     ) -> PerSample:
         """Bound of the ratio, or another number above the tolerance."""
         gap = self.spectrum.gap(problem, residual)
-        gained = self.spectrum.gauge(residual).gained
+        gained = self.spectrum.gauge(residual).gained[:, 0]
         ratio = self._ratio(gap, gained, scale)
         if not bool((ratio <= self.tol).any()):
             return ratio

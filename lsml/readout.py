@@ -7,13 +7,14 @@ All its inputs are ratios, so that it has no units. The coefficients are fitted 
 ``benchmarks/readout.py --fit`` and kept here.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from lsml.gauss_radau import GAINS, Gauge
+from lsml.gauss_radau import GAINS, HUGE, Gauge
 from lsml.typing import PerSample
 
 
@@ -50,6 +51,14 @@ UNBOUNDED = Table(
 )
 
 
+Predictor = Callable[[Gauge, PerSample], tuple[PerSample, PerSample]]
+
+
+def unpredicted(gauge: Gauge, norm2: PerSample) -> tuple[PerSample, PerSample]:
+    """No gain is expected, and everything is doubted."""
+    return torch.zeros_like(norm2), torch.full_like(norm2, torch.inf)
+
+
 class Tables(NamedTuple):
     """With a bound from above, and with pores, where there is none."""
 
@@ -68,15 +77,15 @@ def predicted(
     Before the first step the geometric mean of the bounds, and everything is doubted.
     """
     known, x = features(gauge, norm2)
-    bounded = gauge.factors[:, 0].isfinite()
+    bounded = gauge.nodes[:, 0] > 0
     weights, doubt = looked_up(tables.bounded, known)
     others = looked_up(tables.unbounded, known)
     weights = torch.where(bounded[:, None], weights, others[0])
     doubt = torch.where(bounded, doubt, others[1])
     value = gauge.gains[:, 0] * (x * weights).sum(1).exp()
-    start = gauge.factors.clamp_max(torch.finfo(norm2.dtype).max).log().mean(1).exp()
+    least, most = gauge.bounds(norm2)
     begun = known > 0
-    value = torch.where(begun, value, start * norm2)
+    value = torch.where(begun, value, (least * most.clamp_max(HUGE)).sqrt())
     return value, torch.where(begun, doubt * value, torch.inf)
 
 
@@ -84,7 +93,7 @@ def features(
     gauge: Gauge, norm2: PerSample
 ) -> tuple[Integer[Tensor, " b"], Float[Tensor, "b 7"]]:
     """How many gains there are, and what the regression is on; 0 for what is not."""
-    upper, lower = (gauge.factors * norm2[:, None]).unbind(1)
+    lower, upper = gauge.bounds(norm2)
     first, second, third = gauge.gains.unbind(1)
     low, high = gauge.nodes.unbind(1)
     ratios = [

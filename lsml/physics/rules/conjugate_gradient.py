@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lsml.gauss_radau import Gauge, advanced, opened
+from lsml.gauss_radau import advanced, opened
 from lsml.numerics import safe_div
 from lsml.physics.reference import ends_of_spectrum
 from lsml.problem import Problem, Residual
@@ -50,7 +50,8 @@ class ConjugateGradient(Rule):
         nothing = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         step = problem.precondition(force)
         norm2 = problem.pairing(force, step)
-        gauge = opened(*ends_of_spectrum(problem), unit(force)).packed()
+        unit = torch.finfo(force.dtype).eps
+        gauge = opened(*ends_of_spectrum(problem), unit).packed()
         return x, Krylov(force, step, torch.zeros_like(step), norm2, nothing, gauge)
 
     def residual(self, problem: Problem, x: Vector, memory: Krylov, k: int) -> Residual:
@@ -69,11 +70,6 @@ class ConjugateGradient(Rule):
         force = problem.combine(memory.force, -length, image, memory.force)
         step = problem.precondition(force, image)
         x = problem.combine(it.x, length, d, it.x)
-        after, gauge = problem.pairing(force, step), Gauge.unpacked(memory.gauge)
-        gauge = advanced(gauge, length, norm2, after, unit(force))
-        return x, Krylov(force, step, d, after, norm2, gauge.packed())
-
-
-def unit(vector: Vector) -> float:
-    """Of rounding."""
-    return torch.finfo(vector.dtype).eps
+        after = problem.pairing(force, step)
+        gauge = advanced(memory.gauge, length, norm2, after)
+        return x, Krylov(force, step, d, after, norm2, gauge)
