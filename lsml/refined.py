@@ -12,7 +12,7 @@ import torch
 
 from lsml.displacement_form import DisplacementForm
 from lsml.problem import Problem, Residual
-from lsml.typing import Codes, PerSample, Vector
+from lsml.typing import Codes, Field, PerSample, Vector
 
 TRUSTED = 1e-4  # of the last evaluated residual
 
@@ -46,6 +46,10 @@ class RefinedForm(DisplacementForm):
     @property
     def _narrow(self) -> torch.dtype:
         return self.work.strain.background.dtype
+
+    def enter(self, field: Field) -> Vector:
+        """Computed in float32: N is no more than that."""
+        return self.work.enter(field.to(self._narrow)).to(field.dtype)
 
     def force(self, x: Vector) -> Vector:
         """Evaluated in float64, rounded to float32."""

@@ -68,8 +68,8 @@ class Enlarged(NamedTuple):
     directions, images : the last ones, mutually conjugate, and what H makes of them.
     curvature : <direction, image>.
     decrease : of the energy per unit volume in the last step.
-    prepared : what the proposal keeps of the microstructure; nothing if the problem
-        does not show it.
+    prepared : what the proposal keeps of the microstructure; without axes if the
+        problem does not show it.
     reference : eigenvalues of the reference stiffness, see :class:`Phases`.
     """
 
@@ -191,18 +191,18 @@ class Multipreconditioned(nn.Module):
     ) -> tuple[Float[Tensor, "b h *n"], Float[Tensor, "b 2"]]:
         """What the proposal wants to know of the phases, and the reference moduli.
 
-        No channels if the problem does not show its phases.
+        Without axes if the problem does not show its phases.
         """
         specimen = problem.specimen()
         if self.proposal is None or not is_elastic(specimen):
-            return step.new_zeros(len(step), 0), step.new_zeros(len(step), 2)
+            return step.new_zeros(len(step), 1), step.new_zeros(len(step), 2)
         phases = phases_of(specimen, self.reference)
         prepared = self.proposal.prepare(phases.relative.to(step.dtype))
         return prepared, phases.reference.to(step.dtype)
 
     def _directions(self, prepared: Tensor) -> int:
         """How many are proposed."""
-        if self.proposal is None or not prepared.shape[1]:
+        if self.proposal is None or prepared.ndim == 2:
             return 0
         return self.proposal.directions
 
