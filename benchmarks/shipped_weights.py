@@ -47,7 +47,7 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(7, 5, 1, 1, 1, 2),
-    "cpu": Scale(16, 480, 5, 12, 6, 8),
+    "cpu": Scale(16, 480, 5, 12, 6, 2),
     "paper": Scale(31, 4096, 5, 60, 60, 32),
 }
 
