@@ -7,14 +7,17 @@ two-phase microstructures of 31³ voxels by the authors of the RLN. Every other 
 taken; nothing is fitted to them. For each: a basis of five snapshots, chosen greedily
 from contrasts 2 to 150 and, for comparison, given; fields, effective stiffness,
 certificates and iterations at contrasts 10, 30 and 100, which are no snapshots. Times
-are processor time. Writes results/sweep.{json,md}.
+are processor time. Writes results/sweep.{json,md}; --resume goes on with the former.
 """
 
 import argparse
+import json
 import os
 import statistics
 import sys
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,26 +43,40 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two structures, no files")
-    quick = parser.parse_args().quick
+    parser.add_argument("--resume", action="store_true", help="keep what is measured")
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    labels = structures()[:: 32 if quick else 2]
-    rows: list[dict[str, Any]] = []
-    for discretization, count in (
-        ("hex8-bbar", len(labels)),
-        ("hex8", len(labels) // 4),
-    ):
-        for number, image in enumerate(labels[:count]):
-            row = one_load(image, discretization, compare=number < COMPARED)
-            rows.append({"structure": number, "discretization": discretization} | row)
-            print(rows[-1], flush=True)
-    everything = [all_loads(image) for image in labels[:: 2 if quick else 8]]
-    print(everything, flush=True)
-    if quick:
-        return
-    machine = description("cpu")
-    result = {"machine": machine, **now(), "rows": rows, "all_loads": everything}
-    write_json(RESULTS / "sweep.json", result)
-    write(RESULTS / "sweep.md", page(result))
+    labels, path = structures()[:: 32 if given.quick else 2], RESULTS / "sweep.json"
+    result: dict[str, Any] = {
+        "machine": description("cpu"),
+        "rows": [],
+        "all_loads": [],
+    }
+    if given.resume and path.exists():
+        result = json.loads(path.read_text())
+    for key, measure in cases(labels):
+        known = [row["case"] for row in result["rows"] + result["all_loads"]]
+        if key not in known:
+            row = {"case": key} | measure()
+            result["all_loads" if "all loads" in key else "rows"].append(row)
+            print(row, flush=True)
+            if not given.quick:
+                write_json(path, result | now())
+    if not given.quick:
+        write(RESULTS / "sweep.md", page(result | now()))
+
+
+def cases(labels: np.ndarray) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Name and measurement of each row."""
+    for scheme, count in (("hex8-bbar", len(labels)), ("hex8", 4)):
+        for number in range(min(count, len(labels))):
+            compare = number < COMPARED
+            yield (
+                f"{scheme} {number}",
+                partial(one_load, labels[number], scheme, compare=compare),
+            )
+    for number in range(0, len(labels), max(1, len(labels) // 2)):
+        yield f"all loads {number}", partial(all_loads, labels[number])
 
 
 def structures() -> np.ndarray:
@@ -215,7 +232,7 @@ def page(result: dict[str, Any]) -> str:
         "",
     ]
     for scheme in ("hex8-bbar", "hex8"):
-        rows = [r for r in result["rows"] if r["discretization"] == scheme]
+        rows = [r for r in result["rows"] if r["case"].startswith(f"{scheme} ")]
         for name in ("greedy", "given"):
             some = [row for row in rows if name in row["10"]]
             lines += [f"## {scheme}, {len(some)} structures, snapshots {name}", ""]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, Unpack
 
 import torch
@@ -16,7 +16,7 @@ from lsml.physics.reference import extreme_ratios
 from lsml.physics.rules.conjugate_gradient import ConjugateGradient
 from lsml.reduced.affine import Coefficients
 from lsml.reduced.basis import ReducedBasis
-from lsml.reduced.estimate import Estimate
+from lsml.reduced.estimate import Estimate, merged
 from lsml.reduced.evaluated import evaluated
 from lsml.reduced.greedy import Measure, Plan, build
 from lsml.reduced.setup import prepare
@@ -72,9 +72,11 @@ class Sweep(Estimate):
         """Size, how much was left to conjugate gradients, the worst certificate."""
         t, b, cases = self.iterations.shape
         left = int((self.iterations > 0).any(2).any(1).sum())
+        name = "half-width" if self.effective else "error"
+        worst = float((self.half_width if self.effective else self.error).max())
         return (
             f"Sweep({t} points × {b} microstructures × {cases} load cases, "
-            f"{left} points with iterations, error ≤ {float(self.error.max()):.1e})"
+            f"{left} points with iterations, {name} ≤ {worst:.1e})"
         )
 
 
@@ -227,9 +229,9 @@ def entered(
     estimate: Estimate, points: Codes, cells: Codes, found: Estimate
 ) -> Estimate:
     """An estimate with what was found for some pairs of point and microstructure."""
-    fields = {
-        name: values.index_put((points, cells), getattr(found, name)[:, 0])
-        for name, values in vars(estimate).items()
-        if isinstance(values, Tensor)
-    }
-    return replace(estimate, **fields)
+
+    def enter(both: list[Tensor]) -> Tensor:
+        whole, pairs = both
+        return whole.index_put((points, cells), pairs[:, 0])
+
+    return merged([estimate, found], enter)

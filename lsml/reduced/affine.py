@@ -93,7 +93,9 @@ class Affine:
     def column_products(self, coefficients: Coefficients) -> Float[Tensor, "s e e"]:
         """Volume averages <ε_i : C(θ) ε_j> of the columns."""
         law = replace(self.law, coefficients=coefficients)
-        _, shares = law.census()
+        census = law.census()
+        assert census is not None
+        _, shares = census
         table = law.table.expand(len(shares), -1, -1, -1)
         flux = torch.einsum("spcd,sepd,sp->sepc", table, self.columns, shares)
         return torch.einsum("sepc,sfpc->sef", flux, self.columns)

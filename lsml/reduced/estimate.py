@@ -4,6 +4,7 @@ The energy of a compatible field exceeds the least one by at most ‖r‖²/λ_m
 residual r in the C⁰ norm and λ_min the least stiffness ratio of the phases to C⁰.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ class Estimate:
     lower, upper : certified interval of the diagonal of ``work``, rounding included;
         with pores the lower end is 0.
     error : certified residual in the C⁰ norm, relative to that of the mean strain.
-    residual : the same, absolute: a stress.
+    residual : the same, absolute: the root of an energy density.
     stress_error : bound of the error of each component of ``mean_stress``; infinite
         with pores.
     effective : whether the load cases are the unit mean strains.
@@ -68,6 +69,22 @@ class Estimate:
         """Of each interval, relative to its lower end; 0 where there is no energy."""
         half = (self.upper - self.lower) / 2
         return torch.where(half > 0, half / self.lower, 0.0)
+
+
+def merged(
+    parts: Sequence[Estimate], merge: Callable[[list[Tensor]], Tensor]
+) -> Estimate:
+    """One estimate, each of its tensors made from those of several."""
+    return Estimate(
+        merge([part.work for part in parts]),
+        merge([part.mean_stress for part in parts]),
+        merge([part.lower for part in parts]),
+        merge([part.upper for part in parts]),
+        merge([part.error for part in parts]),
+        merge([part.residual for part in parts]),
+        merge([part.stress_error for part in parts]),
+        parts[0].effective,
+    )
 
 
 class Residuals(NamedTuple):

@@ -18,7 +18,7 @@ from lsml.mandel import DIMENSION
 from lsml.physics.moduli import Stiffness, full_entries
 from lsml.physics.phases import Phases, phase_table
 from lsml.reduced.affine import Coefficients, matrices
-from lsml.reduced.estimate import UNIT, Estimate, Residuals, read
+from lsml.reduced.estimate import UNIT, Estimate, Residuals, merged, read
 from lsml.spectrum import spectrum
 from lsml.typing import PerSample
 
@@ -99,7 +99,7 @@ class ReducedModel:
         s, q, m = self.gram.shape[:3]
         size = max(1, CHUNK // (s * m * (m + q * self.loads.shape[1])))
         parts = [self._estimate(some) for some in coefficients.split(size)]
-        return joined(parts)
+        return merged(parts, torch.cat) if len(parts) > 1 else parts[0]
 
     def matrix(self, coefficients: Coefficients) -> Float[Tensor, "t s m m"]:
         """<ε_m : C(θ) ε_n>."""
@@ -143,12 +143,3 @@ class ReducedModel:
         """λ_min and λ_max of the phases to C⁰."""
         table = matrices(coefficients, self.entries)
         return spectrum(table, self.medium.expand(len(table), -1, -1))
-
-
-def joined(parts: list[Estimate]) -> Estimate:
-    """Estimates of several sets of tables, one after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    columns = zip(*(vars(part).values() for part in parts), strict=True)
-    *fields, effective = columns
-    return Estimate(*(torch.cat(list(f)) for f in fields), effective[0])

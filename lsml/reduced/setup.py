@@ -55,7 +55,9 @@ def prepare(m: object, options: ProblemOptions, compile: Compile) -> Setup:
     columns, loads = _columns(strain, effective)
     cases = loads.flatten(0, 1).shape[0]
     still = torch.zeros_like(strain.background[:1]).expand(cases, -1).contiguous()
-    law = strain.law.without_eigenfield() if effective else strain.law
+    law = strain.law
+    assert isinstance(law, PhaseLaw)
+    law = law.without_eigenfield() if effective else law
     load = strain.load._replace(field=still, flux=still, free=still)
     whole = replace(strain, law=law, background=still, load=load)
     form, engine, _ = accelerate(DisplacementForm(whole), compile)
