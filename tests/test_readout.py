@@ -261,7 +261,7 @@ def smooth(draw):
     k = np.stack(
         np.meshgrid(*[np.fft.fftfreq(10)] * 2, np.fft.rfftfreq(10), indexing="ij")
     )
-    field = np.fft.irfftn(noise * np.exp(-60 * (k**2).sum(0)), (10, 10, 10))
+    field = np.fft.irfftn(noise * np.exp(-60 * (k**2).sum(0)), (10, 10, 10), (0, 1, 2))
     return (field > np.quantile(field, 0.6)).astype(int)
 
 
