@@ -546,6 +546,10 @@ def test_learned_rules_their_training_and_the_reference_they_pay_against():
     assert found.rules == ("RLN", "Schedule", "cg")
     assert found.of("RLN")[0].status == ("COMPLETED",) * len(LABELS)
     assert "Solves that pay for training, against cg" in found.table()
+    shipped = lsml.load_rule("mpcg")
+    shipped.record = {"training": {"seconds": 5}}
+    rules = {"a": lsml.Safeguarded(shipped, lsml.Moulinec())}
+    assert compared(rules=rules, tol=1e-2).training == {"a": 5.0}
     net.record = {}
     assert compared(rules=[net], tol=1e-2).training == {"RLN": None}
     assert found.of("RLN")[0].operations["products"] > 0

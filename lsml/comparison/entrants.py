@@ -8,12 +8,14 @@ from typing import Any, NamedTuple, TypeAlias
 from torch import nn
 
 from lsml.inputs import Weights, as_rule
+from lsml.learned.multipreconditioned import Multipreconditioned
 from lsml.learned.rule import LearnedRule
 from lsml.problem import Problem
 from lsml.rule import UpdateRule, family
 
 Named: TypeAlias = UpdateRule[Any] | str
 Files: TypeAlias = Mapping[str, str | Path]
+Learned: TypeAlias = LearnedRule | Multipreconditioned
 
 WORD = re.compile(r"[\w-]+")  # the names in "rln:5 > cg"
 
@@ -25,7 +27,7 @@ class Entrant(NamedTuple):
     rules: tuple[UpdateRule[Any], ...]
 
     @property
-    def learned(self) -> list[LearnedRule]:
+    def learned(self) -> list[Learned]:
         """Those that it is made of, for the first problem."""
         return list(dict.fromkeys(learned_in(self.rules[0])))
 
@@ -103,10 +105,9 @@ def weights_of(name: str, rule: Named, weights: Files) -> Weights:
     return {key: weights[key] for key in keys if key in weights} or None
 
 
-def learned_in(rule: UpdateRule[Any]) -> Iterator[LearnedRule]:
+def learned_in(rule: UpdateRule[Any]) -> Iterator[Learned]:
     """Learned rules inside a rule, itself included."""
     for part in family(rule):
         if isinstance(part, nn.Module):
-            yield from (
-                each for each in part.modules() if isinstance(each, LearnedRule)
-            )
+            found = part.modules()
+            yield from (each for each in found if isinstance(each, Learned))
