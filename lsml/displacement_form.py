@@ -144,7 +144,7 @@ class DisplacementForm(Problem):
         return self.project(x)
 
     def project(self, d: Vector) -> Vector:
-        """Every increment is admissible; translations, which no field shows, are none."""
+        """Every increment is; translations, which no field shows, are none."""
         size = self.potentials * self.strain.grid.size
         u = d[:, :size].unflatten(1, (self.potentials, -1))
         u = (u - u.mean(2, keepdim=True)).flatten(1)

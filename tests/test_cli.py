@@ -130,7 +130,7 @@ def test_what_did_not_converge_is_kept_and_says_so(folder):
         ("image.h5 --dataset other", "has no dataset 'other'; it has labels"),
         ("three.npy", "labels contain 2 but only 2 phases are given"),
         ("floats.npy", "holds float64 numbers; expected integer"),
-        ("image.npy --rule nothing", "rule 'nothing' is unknown; choose one of anderson"),
+        ("image.npy --rule nothing", "rule 'nothing' is unknown; choose one of"),
         ("image.npy --discretization x", "discretization 'x' is unknown"),
         ("image.npy --tol 0", "tol = 0.0 must be positive"),
         ("image.npy --max-iter -1", "max_iter = -1 must be"),

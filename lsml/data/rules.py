@@ -1,8 +1,10 @@
 """Learned rules that fit a dataset: its phases, components, load and contrast."""
 
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
+from torch import nn
 
 from lsml.data.dataset import LocalizationDataset
 from lsml.learned.checkpoint import NETWORKS
@@ -13,7 +15,10 @@ from lsml.learned.rln import RLN
 from lsml.learned.vnet import VNet
 from lsml.mandel import names
 
-TRAINED = {**NETWORKS, "vnet": partial(VNet, continued="odd")}
+TRAINED: Mapping[str, Callable[..., nn.Module]] = {
+    **NETWORKS,
+    "vnet": partial(VNet, continued="odd"),
+}
 
 
 def rule_for(
