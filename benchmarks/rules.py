@@ -11,6 +11,7 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 from itertools import product
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -60,6 +61,7 @@ class OutOfTimeError(Exception):
     """Raised by the observer."""
 
 
+@cache
 def labels(shape: str, edge: int) -> np.ndarray:
     """One cell, label 1 in the inclusions."""
     cell = (edge,) * 3
@@ -69,17 +71,16 @@ def labels(shape: str, edge: int) -> np.ndarray:
     return drawn(name, 1, cell, seed=1)
 
 
-def visit(case: Case, sender: Connection) -> None:
+def visit(case: Case, cells: np.ndarray, sender: Connection) -> None:
     """Body of a process of its own."""
     torch.set_num_threads(1)
-    solve(case._replace(edge=8, steps=1))  # load libraries before the baseline
-    sender.send(solve(case))
+    solve(case._replace(steps=1), cells[:, :4, :4, :4])  # loads libraries
+    sender.send(solve(case, cells))
 
 
-def solve(case: Case) -> dict[str, Any]:
+def solve(case: Case, cells: np.ndarray) -> dict[str, Any]:
     """Iterations, seconds of the loop, and peak bytes above those before the set-up."""
-    cells, before = labels(case.shape, case.edge), peak()
-    rule = NAMES[case.rule]()
+    before, rule = peak(), NAMES[case.rule]()
     phases = [
         lsml.isotropic(E=1.0, nu=0.3),
         lsml.isotropic(E=case.contrast, nu=0.3),
@@ -124,9 +125,10 @@ def peak() -> int:
 def in_a_process(case: Case) -> dict[str, Any]:
     """Result of :func:`visit`."""
     context = multiprocessing.get_context("forkserver")  # imports torch once
-    context.set_forkserver_preload(["rules"])
+    context.set_forkserver_preload(["rules", "lsml.native.form"])
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=visit, args=(case, sender))
+    cells = labels(case.shape, case.edge)
+    process = context.Process(target=visit, args=(case, cells, sender))
     process.start()
     sender.close()
     try:
@@ -148,10 +150,14 @@ def options() -> argparse.Namespace:
     add("--max-iter", type=int, default=MAX_ITER)
     add("--limit", type=float, default=120, help="seconds after which a solve ends")
     add("--rounds", type=int, default=2, help="visits to each case, interleaved")
+    add("--iterations", action="store_true", help="counts only: no timing, no memory, "
+        "which any machine does alike, however busy")  # fmt: skip
     add("--quick", action="store_true", help="a smoke run: a small cell, one round")
     add("--output", type=Path, help="files to write, less their suffix; by default "
         "under results/ for a run of everything, and none for a selection")  # fmt: skip
     given = parser.parse_args()
+    if given.iterations:
+        given.rounds, given.limit = 1, float("inf")
     if given.quick:
         given.edge, given.rounds, given.limit = 12, 1, 10
         given.shapes, given.contrasts = ["spheres"], [10.0, 1e3, 0.0]
@@ -164,12 +170,17 @@ def cases(given: argparse.Namespace) -> list[Case]:
         Case(rule, shape, contrast, given.edge, given.max_iter, given.limit)
         for shape, contrast, rule in product(given.shapes, given.contrasts, given.rules)
     ]
-    if not given.quick:
+    if measures_memory(given):
         found += [
             Case(rule, "spheres", 10.0, MEMORY_EDGE, MEMORY_STEPS, given.limit)
             for rule in given.rules
         ]
     return found
+
+
+def measures_memory(given: argparse.Namespace) -> bool:
+    """Whether the short solves of larger cells are part of the run."""
+    return not (given.quick or given.iterations)
 
 
 def stem(given: argparse.Namespace, machine: dict[str, Any]) -> Path | None:
@@ -193,11 +204,17 @@ def measure(given: argparse.Namespace, machine: dict[str, Any]) -> dict[str, Any
         done = visits.setdefault(str(case), [])
         if len(done) > round_ or any(hopeless(visit) for visit in done):
             continue
-        done.append(in_a_process(case))
+        done.append(counted(case) if given.iterations else in_a_process(case))
         print(f"round {round_ + 1}, {i + 1}/{len(todo)} {case}: {done[-1]}", flush=True)
         if partial is not None:
             write_json(partial, {"machine": machine, "visits": visits})
     return visits
+
+
+def counted(case: Case) -> dict[str, Any]:
+    """Iterations only, solved here."""
+    result = solve(case, labels(case.shape, case.edge))
+    return {k: v for k, v in result.items() if k not in ("seconds", "bytes")}
 
 
 def hopeless(result: dict[str, Any]) -> bool:
@@ -216,6 +233,8 @@ def cell(done: Sequence[dict[str, Any]]) -> str:
         return "refused"
     if "ended" in done[0]:
         return str(done[0]["ended"])
+    if "seconds" not in done[0]:
+        return str(done[0]["iterations"])
     seconds = median(visit["seconds"] for visit in done)
     return f"{done[0]['iterations']} ({seconds:.2f} s)"
 
@@ -234,7 +253,7 @@ def tables(given: argparse.Namespace, visits: dict[str, Any]) -> str:
             ]
             lines.append(f"| `{rule}` | " + " | ".join(row) + " |")
         parts.append("\n".join(lines))
-    if not given.quick:
+    if measures_memory(given):
         parts.append(memory_table(given, visits))
     return "\n\n".join(parts)
 
@@ -292,17 +311,17 @@ def main() -> None:
     machine, started = description("cpu"), now()
     visits = measure(given, machine)
     text = "\n".join(f"* {k}: {v}" for k, v in {**machine, **started}.items() if v)
-    text = (
-        f"# Rules: iterations and seconds to {TOLERANCE:g}, {given.edge}³ voxels, "
-        f"one thread\n\n{text}\n\n{tables(given, visits)}\n"
-    )
+    what = "iterations" if given.iterations else "iterations and seconds, one thread,"
+    title = f"# Rules: {what} to {TOLERANCE:g}, {given.edge}³ voxels"
+    text = f"{title}\n\n{text}\n\n{tables(given, visits)}\n"
     print("\n" + text)
     path = stem(given, machine)
     if path is not None:
         whole = {"machine": machine, "started": started, "ended": now()}
         write_json(path.with_name(path.name + ".json"), {**whole, "visits": visits})
         write(path.with_name(path.name + ".md"), text)
-        figure(given, visits, path.with_name(path.name + ".png"))
+        if not given.iterations:
+            figure(given, visits, path.with_name(path.name + ".png"))
         path.with_name(path.name + ".partial.json").unlink(missing_ok=True)
 
 
