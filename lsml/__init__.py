@@ -22,10 +22,24 @@ from lsml.physics.moduli import Stiffness as Stiffness
 from lsml.physics.moduli import anisotropic as anisotropic
 from lsml.physics.moduli import cubic as cubic
 from lsml.physics.moduli import isotropic as isotropic
+from lsml.physics.rules.anderson import Anderson as Anderson
+from lsml.physics.rules.auto import Auto as Auto
+from lsml.physics.rules.barzilai_borwein import BarzilaiBorwein as BarzilaiBorwein
+from lsml.physics.rules.bicgstab import BiCGStab as BiCGStab
+from lsml.physics.rules.born import Born as Born
 from lsml.physics.rules.conjugate_gradient import (
     ConjugateGradient as ConjugateGradient,
 )
+from lsml.physics.rules.fast_gradient import HeavyBall as HeavyBall
+from lsml.physics.rules.fast_gradient import Nesterov as Nesterov
+from lsml.physics.rules.minres import MinimalResidual as MinimalResidual
 from lsml.physics.rules.moulinec import Moulinec as Moulinec
+from lsml.physics.rules.newton import Newton as Newton
+from lsml.physics.rules.nonlinear_cg import NonlinearCG as NonlinearCG
+from lsml.physics.rules.polarization import AugmentedLagrangian as AugmentedLagrangian
+from lsml.physics.rules.polarization import EyreMilton as EyreMilton
+from lsml.physics.rules.polarization import MonchietBonnet as MonchietBonnet
+from lsml.physics.rules.polarization import Polarization as Polarization
 from lsml.physics.rules.steepest_descent import SteepestDescent as SteepestDescent
 from lsml.problem import LippmannSchwinger as LippmannSchwinger
 from lsml.problem import Problem as Problem
