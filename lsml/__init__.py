@@ -4,17 +4,26 @@ from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 from types import ModuleType as _ModuleType
 
+from lsml.alternate import Alternate as Alternate
 from lsml.api import solve as solve
 from lsml.comparison.compare import compare as compare
+from lsml.enriched import Enriched as Enriched
+from lsml.expansion import EffectiveExpansion as EffectiveExpansion
+from lsml.expansion import thermal_expansion as thermal_expansion
 from lsml.gradients import Detached as Detached
 from lsml.gradients import Implicit as Implicit
 from lsml.gradients import Unrolled as Unrolled
 from lsml.grid import Grid as Grid
+from lsml.guess import Guess as Guess
 from lsml.homogenization import EffectiveStiffness as EffectiveStiffness
 from lsml.homogenization import homogenize as homogenize
 from lsml.law import Law as Law
 from lsml.learned.loading import load_rule as load_rule
 from lsml.metrics import mase as mase
+from lsml.physics.coarse_space import CoarseSpace as CoarseSpace
+from lsml.physics.coarse_space import coarse_space as coarse_space
+from lsml.physics.coarsening import coarsen as coarsen
+from lsml.physics.conductivity import conductivity as conductivity
 from lsml.physics.elasticity import elasticity as elasticity
 from lsml.physics.kernels import PhaseKernels as PhaseKernels
 from lsml.physics.loads import load as load
@@ -22,17 +31,24 @@ from lsml.physics.moduli import Stiffness as Stiffness
 from lsml.physics.moduli import anisotropic as anisotropic
 from lsml.physics.moduli import cubic as cubic
 from lsml.physics.moduli import isotropic as isotropic
+from lsml.physics.orientation import bunge as bunge
+from lsml.physics.orientation import polycrystal as polycrystal
+from lsml.physics.orientation import quaternion as quaternion
+from lsml.physics.percolation import percolates as percolates
 from lsml.physics.rules.anderson import Anderson as Anderson
 from lsml.physics.rules.auto import Auto as Auto
 from lsml.physics.rules.barzilai_borwein import BarzilaiBorwein as BarzilaiBorwein
 from lsml.physics.rules.bicgstab import BiCGStab as BiCGStab
 from lsml.physics.rules.born import Born as Born
+from lsml.physics.rules.chebyshev import Chebyshev as Chebyshev
 from lsml.physics.rules.conjugate_gradient import (
     ConjugateGradient as ConjugateGradient,
 )
+from lsml.physics.rules.deflated import DeflatedCG as DeflatedCG
 from lsml.physics.rules.fast_gradient import HeavyBall as HeavyBall
 from lsml.physics.rules.fast_gradient import Nesterov as Nesterov
 from lsml.physics.rules.minres import MinimalResidual as MinimalResidual
+from lsml.physics.rules.momentum import Momentum as Momentum
 from lsml.physics.rules.moulinec import Moulinec as Moulinec
 from lsml.physics.rules.newton import Newton as Newton
 from lsml.physics.rules.nonlinear_cg import NonlinearCG as NonlinearCG
@@ -40,15 +56,20 @@ from lsml.physics.rules.polarization import AugmentedLagrangian as AugmentedLagr
 from lsml.physics.rules.polarization import EyreMilton as EyreMilton
 from lsml.physics.rules.polarization import MonchietBonnet as MonchietBonnet
 from lsml.physics.rules.polarization import Polarization as Polarization
+from lsml.physics.rules.recycled import Recycled as Recycled
 from lsml.physics.rules.steepest_descent import SteepestDescent as SteepestDescent
 from lsml.problem import LippmannSchwinger as LippmannSchwinger
 from lsml.problem import Problem as Problem
+from lsml.reduced.basis import ReducedBasis as ReducedBasis
 from lsml.rule import UpdateRule as UpdateRule
 from lsml.safeguard import Safeguarded as Safeguarded
 from lsml.schedule import Schedule as Schedule
 from lsml.solution import ConvergenceError as ConvergenceError
 from lsml.solution import Solution as Solution
 from lsml.state import Status as Status
+from lsml.sweeps import Sweep as Sweep
+from lsml.sweeps import reduced_basis as reduced_basis
+from lsml.sweeps import sweep as sweep
 
 __version__ = _version("lsml")
 
