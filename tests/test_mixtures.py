@@ -1,17 +1,21 @@
 """Mixtures of rules: whatever a network answers, the driver's answer is right."""
 
+import json
 import pickle
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from cells import random_labels
 from torch import nn
+from typer.testing import CliRunner
 
 import lsml
 from lsml.bundle import layout_of, pack, split
 from lsml.chain import Link, parse
+from lsml.cli import app
 from lsml.inputs import as_rule, in_form, learns
 from lsml.learned import RLN
 from lsml.numerics import keep_memory, memory_like
@@ -644,6 +648,34 @@ def test_bad_chains_are_refused_in_a_sentence(text, given, sentence, weights):
     chosen = weights if given == "both" else weights.get(given)
     with pytest.raises(ValueError, match=sentence):
         lsml.solve(random_labels((4, 5, 3)), text, weights=chosen)
+
+
+def test_chains_on_the_command_line(weights, tmp_path):
+    """The same iterations as in Python, with one file and with several by name."""
+    labels, image = random_labels((4, 5, 3)), tmp_path / "image.npy"
+    np.save(image, labels)
+    files = {name: str(path) for name, path in weights.items()}
+    both = [f"--weights={name}={file}" for name, file in files.items()]
+    for rule, given, python in (
+        ("rln-t:2 > cg", [f"--weights={files['rln-t']}"], files["rln-t"]),
+        ("fln > rln-t > cg", both, files),
+        ("moulinec:3 > cg", [], None),
+    ):
+        told = CliRunner().invoke(
+            app, ["solve", str(image), "--rule", rule, "--json", *given]
+        )
+        assert told.exit_code == 0
+        want = lsml.solve(labels, rule, weights=python)
+        assert json.loads(told.stdout)["iterations"] == want.iterations.tolist()
+    for given, sentence in (
+        ([*both[:1], *both[:1]], "several files are written as NAME=FILE"),
+        ([], "rule 'rln-t' needs weights"),
+    ):
+        line = CliRunner().invoke(
+            app, ["solve", str(image), "--rule", "rln-t > cg", *given]
+        )
+        assert line.exit_code == 2
+        assert sentence in line.stderr
 
 
 # Parts
