@@ -51,14 +51,16 @@ def test_conjugate_gradients_on_the_spectral_grid():
         assert 0.9 * low <= iterations("cg", "fourier", contrast) <= 1.1 * high
 
 
+# Slope in a doubly logarithmic plot: at least and at most. Bounds from above are what
+# is proved of the accelerated rules; the basic scheme is no better than its own.
 ORDERS = {
-    "moulinec": 1.0,
-    "eyre_milton": 0.5,
-    "monchiet_bonnet": 0.5,
-    "augmented_lagrangian": 0.5,
-    "nesterov": 0.5,
-    "heavy_ball": 0.5,
-    "cg": 0.5,
+    "moulinec": (0.9, 1.05),
+    "eyre_milton": (0.4, 0.55),
+    "monchiet_bonnet": (0.0, 0.55),
+    "augmented_lagrangian": (0.0, 0.55),
+    "nesterov": (0.0, 0.55),
+    "heavy_ball": (0.4, 0.55),
+    "cg": (0.0, 0.55),
 }
 
 
@@ -66,9 +68,10 @@ ORDERS = {
 def test_iterations_grow_with_the_contrast_as_proved(rule):
     """Theorem: O(κ) for the basic scheme, at most O(√κ) for accelerated ones.
 
-    The slope in a doubly logarithmic plot between κ = 20 and 500. Catches a
-    reference medium that spoils the order, and momentum that does not act.
+    Between κ = 20 and 500. Catches a reference medium that spoils the order, and
+    momentum that does not act.
     """
     low, high = (iterations(rule, "fourier", c, 32) for c in (20, 500))
     slope = np.log(high / low) / np.log(500 / 20)
-    assert ORDERS[rule] - 0.25 < slope < ORDERS[rule] + 0.05, (low, high, slope)
+    least, most = ORDERS[rule]
+    assert least < slope < most, (low, high, slope)
