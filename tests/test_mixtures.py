@@ -25,6 +25,7 @@ from lsml.state import Status
 from lsml.stop import Never, RelativeResidual
 from lsml.testing import CASES, CHECKS
 from lsml.testing.trace import trace
+from lsml.unroll import unroll
 
 CG, MOULINEC = lsml.ConjugateGradient(), lsml.Moulinec()
 FORMS = ["strain", "displacement"]
@@ -44,8 +45,16 @@ def cell(form="displacement", shape=(5, 4), batch=2, scheme="rotated", seed=0):
     return in_form(built, form, CG)
 
 
-def solution(problem, tol=1e-13):
-    return trace(problem, CG, stop=RelativeResidual(tol), max_iter=400).state.x
+SOLVED = {}
+
+
+def solution(problem):
+    """To 1e-13, kept for the next who asks."""
+    known = (type(problem), problem.strain.law.labels.numpy().tobytes())
+    if known not in SOLVED:
+        run = unroll(problem, CG, stop=RelativeResidual(1e-13), max_iter=400)
+        SOLVED[known] = run.x
+    return SOLVED[known]
 
 
 # Networks that answer with anything: what they go to, from the problem and where it is.
@@ -110,7 +119,10 @@ def against(problem, x, k):
 
 
 NETWORKS = [random, huge, tiny, zero, nan, inf, enormous, sick, still, against]
-PAIRS = [(n, FORMS[i % 2]) for i, n in enumerate([*NETWORKS, against])]
+PAIRS = [
+    (n, FORMS[i % 2])
+    for i, n in enumerate([random, huge, nan, enormous, still, against, against])
+]
 
 
 @dataclass(frozen=True)
@@ -149,31 +161,46 @@ def mixtures(rule):
     }
 
 
-@pytest.mark.parametrize(("network", "form"), PAIRS)
+def everyone(problem, x, k):
+    """Each sample of a crowd has a network of its own, whoever has left."""
+    crowd = torch.as_tensor(random_labels((5, 4), batch=len(NETWORKS)))
+    rows = []
+    for row, labels in enumerate(problem.strain.law.labels):
+        network = NETWORKS[int((crowd == labels).flatten(1).all(1).nonzero()[0])]
+        at = torch.tensor([row])
+        rows.append(network(problem.select(at), x[at], k))
+    return torch.cat(rows)
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", mixtures(MOULINEC))
-def test_any_network_costs_time_and_never_correctness(name, network, form):
+def test_any_network_costs_time_and_never_correctness(name, form):
     """Theorem: every sample ends CONVERGED, at CG's own field to 10 tol in C⁰.
 
-    Catches NaN that gets through, a residual that the driver takes for divergence, a
-    recurrence that goes on from where it was not, and samples that mix.
+    A network of each kind in one batch, and each as if it were alone. Catches NaN that
+    gets through, a residual that the driver takes for divergence, a recurrence that
+    goes on from where it was not, a budget that is spent by the whole batch, a return
+    that takes others along, and rows that are lost when samples leave.
     """
-    problem, tol = cell(form), 1e-7
-    rule = mixtures(Answers(network))[name]
-    state = trace(problem, rule, stop=RelativeResidual(tol), max_iter=200).state
-    assert state.status.tolist() == [Status.CONVERGED] * 2
+    problem, tol = cell(form, batch=len(NETWORKS)), 1e-7
+    rule, stop = mixtures(Answers(everyone))[name], RelativeResidual(tol)
+    state = unroll(problem, rule, stop=stop, max_iter=200)
+    assert state.status.tolist() == [Status.CONVERGED] * len(NETWORKS)
     total = problem.norm(problem.residual(state.x)) / state.scale
     assert bool((total <= tol).all())
-    true = trace(problem, CG, stop=RelativeResidual(tol), max_iter=200).state.x
-    gap = problem.field(state.x) - problem.field(true)
-    strain = problem.strain
+    true = problem.field(unroll(problem, CG, stop=stop, max_iter=200).x)
+    strain, gap = problem.strain, problem.field(state.x) - true
     error = strain.pairing(strain.reference(gap), gap).sqrt()
-    size = strain.pairing(strain.reference(problem.field(true)), problem.field(true))
-    assert bool((error <= 10 * tol * size.sqrt()).all())
+    size = strain.pairing(strain.reference(true), true).sqrt()
+    assert bool((error <= 10 * tol * size).all())
+    for i in (NETWORKS.index(nan), NETWORKS.index(against)):
+        part = problem.select(torch.tensor([i]))
+        alone = unroll(part, rule, stop=stop, max_iter=200)
+        assert int(alone.iterations[0]) == int(state.iterations[i])
+        torch.testing.assert_close(alone.x[0], state.x[i], rtol=1e-8, atol=1e-13)
 
 
-@pytest.mark.parametrize(
-    ("scale", "tied"), [(0.0, True), (1.0, False), (1e6, True), (torch.nan, False)]
-)
+@pytest.mark.parametrize(("scale", "tied"), [(1.0, False), (1e6, True)])
 def test_a_network_without_training_costs_time_and_never_correctness(tied, scale):
     """The same of modules with random weights, scaled, through `lsml.solve`."""
     torch.manual_seed(2)
@@ -193,19 +220,17 @@ def test_a_network_without_training_costs_time_and_never_correctness(tied, scale
 
 
 @pytest.mark.parametrize("budget", [0, 4, 100])
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.__name__)
 @pytest.mark.parametrize("fallback", [CG, MOULINEC], ids=["cg", "moulinec"])
-def test_safeguarded_is_bounded(fallback, network, budget):
+def test_safeguarded_is_bounded(fallback, budget):
     """Theorem: iterations ≤ passes + budget + those of the fallback by itself.
 
-    From a given start, sample by sample.
+    From a given start, sample by sample, for a network of each kind.
     """
-    problem = cell()
+    problem = cell(batch=len(NETWORKS))
     x0 = problem.start() + 1e-4 * draw(problem.start(), 3)
-    rule = lsml.Safeguarded(Answers(network), fallback, budget=budget)
+    rule = lsml.Safeguarded(Answers(everyone), fallback, budget=budget)
     stop = {"stop": RelativeResidual(1e-5), "max_iter": 500}
-    got = trace(problem, rule, x0, **stop).state
-    alone = trace(problem, fallback, x0, **stop).state
+    got, alone = (unroll(problem, r, x0, **stop) for r in (rule, fallback))
     assert bool(got.converged.all())
     assert bool((got.iterations <= PASSES + budget + alone.iterations).all())
 
@@ -267,55 +292,6 @@ def test_a_good_point_is_not_left():
     got = trace(problem, lsml.Safeguarded(Answers(near), CG, budget=30)).state
     alone = trace(problem, CG).state
     assert bool((got.iterations < alone.iterations).all())
-
-
-@pytest.mark.parametrize("name", mixtures(MOULINEC))
-def test_samples_do_not_feel_each_other(name):
-    """A sick sample and a healthy one, each as if it were alone; also when one ends.
-
-    Catches a budget that is spent by the whole batch, a return that takes others
-    along, and rows that are lost when samples leave.
-    """
-    problem = cell(batch=4)
-    rule = mixtures(Answers(sick_or_against))[name]
-    stop = {"stop": RelativeResidual(1e-6), "max_iter": 200}
-    together = trace(problem, rule, **stop).state
-    for i in range(4):
-        part = problem.select(torch.tensor([i]))
-        only = mixtures(Answers(ALONE[i % 2]))[name]
-        alone = trace(part, only, **stop).state
-        assert int(alone.iterations[0]) == int(together.iterations[i])
-        torch.testing.assert_close(together.x[i], alone.x[0], rtol=1e-9, atol=1e-15)
-
-
-def hurting(problem, x, k):
-    """As `against`, with noise that does not depend on the place in the batch."""
-    true = solution(problem)
-    one = draw(x[:1], 7).expand_as(x)
-    noise = problem.precondition(problem.hessian(true, one.contiguous()))
-    first = problem.norm(problem.residual(problem.start()))
-    size = problem.norm(problem.residual(true + noise))
-    scale = (0.8 * first / size).reshape(-1, *[1] * (x.ndim - 1))
-    return true + scale * noise
-
-
-ALONE = (nan, hurting)
-
-
-def sick_or_against(problem, x, k):
-    """NaN for the even samples, an answer that hurts for the odd ones."""
-    if len(x) < 4:  # some have left: which they are is told by the labels
-        even = torch.tensor([s in (0, 2) for s in numbers_of(problem)])
-    else:
-        even = torch.arange(4) % 2 == 0
-    bad = even.reshape(-1, *[1] * (x.ndim - 1))
-    return torch.where(bad, nan(problem, x, k), hurting(problem, x, k))
-
-
-def numbers_of(problem):
-    every = torch.as_tensor(random_labels((5, 4), batch=4))
-    labels = problem.strain.law.labels
-    return [int((every == one).flatten(1).all(1).nonzero()[0]) for one in labels]
 
 
 def test_what_is_spent_outlives_a_new_start_of_the_driver():
@@ -528,13 +504,14 @@ def far(problem, x, k):
 
 
 @pytest.mark.parametrize("law", CHECKS)
-@pytest.mark.parametrize("name", mixtures(MOULINEC))
+@pytest.mark.parametrize("name", ["alternate", "enriched", "guess", "nested"])
 def test_mixture_obeys(name, law):
-    """Theorem: every law of `lsml.testing`, with passes of Moulinec's as network."""
+    """Theorem: every law of `lsml.testing`, with passes of Moulinec's as network.
+
+    `test_conformance` has the schedules and the safeguards.
+    """
     rule = mixtures(Relaxed())[name]
-    at = list(mixtures(MOULINEC)).index(name)
-    for case in CASES[at :: len(CASES) // 2 + 2]:
-        CHECKS[law](rule, case)
+    CHECKS[law](rule, CASES[list(mixtures(MOULINEC)).index(name)])
 
 
 @dataclass(frozen=True)
