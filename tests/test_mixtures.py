@@ -130,7 +130,7 @@ class Answers(Rule):
     """As a network: a fixed number of passes, each of which goes anywhere."""
 
     network: Any
-    passes: ClassVar[int] = PASSES
+    passes: int = PASSES
 
     def step(self, problem, it, memory):
         return self.network(problem, it.x, it.k), memory
@@ -240,11 +240,12 @@ def test_safeguarded_is_bounded(fallback, budget):
 )
 def test_steps_that_never_count_cost_no_iteration(network):
     """The iterates are those of the fallback, to the last bit, through all passes."""
-    problem = cell()
-    got = trace(problem, lsml.Safeguarded(Answers(network), CG))
+    problem, rule = cell(), Answers(network)
     alone = trace(problem, CG)
-    assert torch.equal(got.x, alone.x)
-    assert torch.equal(got.state.iterations, alone.state.iterations)
+    for mixture in (lsml.Safeguarded(rule, CG), lsml.Alternate(rule, CG, every=2)):
+        got = trace(problem, mixture)
+        assert torch.equal(got.x, alone.x)
+        assert torch.equal(got.state.iterations, alone.state.iterations)
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["from x̄", "from x0"])
@@ -269,6 +270,23 @@ def test_safeguarded_returns_to_the_fallbacks_own_run(given):
     count = len(alone.x) - 1
     assert torch.equal(got.x[back + 1 :], alone.x[1:])
     assert count + back + 1 == len(got.x)
+
+
+def test_after_the_return_the_rule_is_asked_no_more():
+    """Though it has passes left whose steps would count.
+
+    One counts, one does not, and the budget of one is spent: the own run begins.
+    """
+    problem = cell()
+
+    def relapsing(problem, x, k):
+        true = solution(problem)
+        point = true + 0.5**k * (against(problem, x, k) - true)
+        return still(problem, x, k) if k in (1, 2) else point
+
+    rule = lsml.Safeguarded(Answers(relapsing, passes=9), CG, budget=1)
+    alone, got = trace(problem, CG), trace(problem, rule)
+    assert torch.equal(got.x[3:], alone.x[1:])
 
 
 @pytest.mark.parametrize("name", ["schedule", "alternate", "enriched", "guess"])
@@ -449,6 +467,7 @@ def test_later_steps_do_not_undo_a_learned_direction():
     found = states(problem, rule, 12)
     learned = [part[0] for part in split(found[PASSES][1])[2:]]
     curved = [part[2] for part in split(found[PASSES][1])[2:]]
+    assert bool((torch.stack(curved) > 0).all())
     for x, _, k in found[PASSES:]:
         force = problem.force(x)
         for d, curvature in zip(learned, curved, strict=True):
