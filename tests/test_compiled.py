@@ -38,10 +38,10 @@ def media(name, c):
     }[name]
 
 
-def mixed(c, cases=1):
-    """Some components of the mean strain, some of the mean stress."""
+def mixed(c, cases=1, size=1.0):
+    """Some components of the mean strain, some of the mean stress, of this size."""
     strain = random_load(c, 5, cases)
-    stress = random_load(c, 6, cases)
+    stress = size * random_load(c, 6, cases)
     free = torch.arange(c) % 3 == 1
     strain[:, free], stress[:, ~free] = torch.nan, torch.nan
     return lsml.load(strain=strain[None], stress=stress[None])
@@ -103,7 +103,8 @@ def test_modes_equal_stencils(scheme, shape, name, plain):
         spacing=SPACING[: len(shape)],
     )
     assert max(gaps(build(load=lsml.load(strain=random_load(c, 2))))) < 1e-13
-    assert max(gaps(build(load=mixed(c)))) < 1e-13
+    cut = name == "pores" and shape == (1, 2)  # one voxel of pore, no stress across it
+    assert max(gaps(build(load=mixed(c, size=0.0 if cut else 1.0)))) < 1e-13
 
 
 @pytest.mark.parametrize("eigen", [None, "shared", "own"])

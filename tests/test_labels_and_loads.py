@@ -27,7 +27,7 @@ def refused(call, *parts):
         assert part in message, (part, message)
     assert "\n" not in message
     assert ". " not in message
-    assert len(message) < 240
+    assert len(message) < 300  # the longest lists the names of all rules
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_moduli(make, parts):
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
-        ({"rule": "cgg"}, ("rule 'cgg'", "cg, fln, mks, moulinec, rln, rln-t")),
+        ({"rule": "cgg"}, ("rule 'cgg'", "choose one of", "cg", "moulinec", "rln-t")),
         ({"weights": "x"}, ("weights='x'", "'cg'")),
         ({"form": "stress"}, ("form 'stress'", "displacement, strain")),
         ({"tol": 0.0}, ("tol = 0.0", "positive")),
