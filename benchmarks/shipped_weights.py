@@ -7,15 +7,16 @@ Data, runs and states stay in ``--folder``; when a rule has all its epochs its b
 weights go to ``lsml/learned/weights`` with their errors on test sets of the training's
 size and of 31³ voxels, and the learning curves to ``docs/images``. A rule that has a
 simpler one before it starts from the weights of that: an RLN from the RLN-t of its
-contrast, and a contrast from the one before.
+contrast, a contrast from the one before, and the first, on two cores, from many small
+cells: as `examples/reproduce_table1.py` trains it.
 """
 
 import argparse
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from machine import now, write_json
 
@@ -30,25 +31,33 @@ ROOT = Path(__file__).parents[1]
 WEIGHTS, IMAGES = ROOT / "lsml" / "learned" / "weights", ROOT / "docs" / "images"
 RESULTS = Path(__file__).parent / "results"
 RULES, CONTRASTS = ("rln-t", "rln"), (10.0, 50.0)
-TEST = {"n": 40, "realizations": 4, "seed": 1}  # of 31³ voxels, other seeds
+TEST = {"n": 20, "realizations": 4, "seed": 1}  # of 31³ voxels, other seeds
 
 
 @dataclass(frozen=True)
-class Scale:
-    """Size of the data, and of the training."""
+class Stage:
+    """Size of some data, and of a training on it."""
 
     edge: int
     design_points: int
     realizations: int
     epochs: int
-    further: int  # epochs of a rule that starts from another
     batch: int
+    learning_rate: float = 2e-3
+
+
+class Scale(NamedTuple):
+    """How to train."""
+
+    main: Stage
+    further: int  # epochs of a rule that starts from another
+    small: Stage | None = None  # before the first rule
 
 
 SCALES = {
-    "smoke": Scale(7, 5, 1, 1, 1, 2),
-    "cpu": Scale(16, 480, 5, 12, 6, 2),
-    "paper": Scale(31, 4096, 5, 60, 60, 32),
+    "smoke": Scale(Stage(7, 5, 1, 1, 2), 1, Stage(5, 5, 1, 1, 2)),
+    "cpu": Scale(Stage(24, 128, 5, 3, 1, 1e-3), 2, Stage(12, 256, 5, 8, 2)),
+    "paper": Scale(Stage(31, 4096, 5, 60, 32), 60),
 }
 
 
@@ -65,11 +74,11 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def dataset(given: argparse.Namespace, scale: Scale, contrast: float) -> Path:
-    """The paper's recipe at this scale."""
-    path = given.folder / f"train-{scale.edge}-c{contrast:g}.h5"
-    shape = (scale.edge,) * 3
-    counts = scale.design_points, scale.realizations
+def dataset(given: argparse.Namespace, stage: Stage, contrast: float) -> Path:
+    """The paper's recipe at this size."""
+    path = given.folder / f"train-{stage.edge}-c{contrast:g}.h5"
+    shape = (stage.edge,) * 3
+    counts = stage.design_points, stage.realizations
     return generate(path, *counts, shape, contrast, workers=given.workers)
 
 
@@ -80,22 +89,45 @@ def full_size(given: argparse.Namespace, contrast: float) -> LocalizationDataset
     return LocalizationDataset(path, "all")
 
 
-def start_of(name: str, contrast: float) -> str | None:
-    """Run whose weights a rule starts from; None if it starts from random ones."""
-    if name == "rln":
-        return title("rln-t", contrast)
-    place = CONTRASTS.index(contrast)
-    return title(name, CONTRASTS[place - 1]) if place else None
+class Run(NamedTuple):
+    """One training."""
+
+    name: str
+    contrast: float
+    stage: Stage
+
+    @property
+    def title(self) -> str:
+        """Name of the weights, as users give it."""
+        return f"{self.name}-c{self.contrast:g}"
+
+    def folder(self, given: argparse.Namespace) -> Path:
+        """Where it is kept."""
+        return Path(given.folder / f"{self.title}-{self.stage.edge}")
+
+    def best(self, given: argparse.Namespace) -> RLN:
+        """The rule with the best of its weights."""
+        path = self.folder(given) / "best.safetensors"
+        return cast(RLN, lsml.load_rule(self.name, path))
 
 
-def title(name: str, contrast: float) -> str:
-    """Name of weights, as users give it."""
-    return f"{name}-c{contrast:g}"
+def run_of(scale: Scale, name: str, contrast: float) -> Run:
+    """The training whose weights are shipped."""
+    first = (name, contrast) == (RULES[0], CONTRASTS[0])
+    stage = scale.main if first else replace(scale.main, epochs=scale.further)
+    return Run(name, contrast, stage)
 
 
-def folder_of(given: argparse.Namespace, scale: Scale, run: str) -> Path:
-    """Where a run is kept."""
-    return Path(given.folder / f"{run}-{scale.edge}")
+def before(scale: Scale, run: Run) -> Run | None:
+    """The one whose weights it starts from; None if it starts from random ones."""
+    if run.stage is scale.small:
+        return None
+    if run.name == "rln":
+        return run_of(scale, "rln-t", run.contrast)
+    place = CONTRASTS.index(run.contrast)
+    if place:
+        return run_of(scale, run.name, CONTRASTS[place - 1])
+    return scale.small and run._replace(stage=scale.small)
 
 
 def warmed(rule: RLN, start: RLN) -> None:
@@ -105,24 +137,24 @@ def warmed(rule: RLN, start: RLN) -> None:
 
 
 def finished(
-    given: argparse.Namespace, scale: Scale, path: Path, name: str, deadline: float
+    given: argparse.Namespace, scale: Scale, run: Run, deadline: float
 ) -> tuple[RLN, list[Row]] | None:
     """A rule after all its epochs; None if the time is up before."""
+    path, stage = dataset(given, run.stage, run.contrast), run.stage
     sets = [LocalizationDataset(path, split) for split in ("train", "validation")]
-    rule, run = rule_for(sets[0], name), title(name, sets[0].contrast)
-    start, epochs = start_of(name, sets[0].contrast), scale.epochs
+    rule, start = rule_for(sets[0], run.name), before(scale, run)
     if start is not None:
-        best = folder_of(given, scale, start) / "best.safetensors"
-        warmed(rule, cast(RLN, lsml.load_rule(start.partition("-c")[0], best)))
-        rule.record, epochs = dict(rule.record) | {"start": start}, scale.further
-    plan = Plan(epochs, scale.batch, workers=given.workers)
+        warmed(rule, start.best(given))
+        title = f"{start.title} of {start.stage.edge}³ voxels"
+        rule.record = dict(rule.record) | {"start": title}
+    plan = Plan(stage.epochs, stage.batch, stage.learning_rate, workers=given.workers)
     left = max(0.0, deadline - time.monotonic())
-    folder, began = folder_of(given, scale, run), time.monotonic()
+    folder, began = run.folder(given), time.monotonic()
     rows = train(rule, *sets, folder, plan, seconds=left)
     spent = spent_on(folder, time.monotonic() - began)
     last = f", validation MASE {rows[-1].validation:.2f} %" if rows else ""
-    print(f"{run}: {len(rows)} of {epochs} epochs{last}", flush=True)
-    if len(rows) < epochs:
+    print(f"{folder.name}: {len(rows)} of {stage.epochs} epochs{last}", flush=True)
+    if len(rows) < stage.epochs:
         return None
     training = dict(rule.record["training"]) | {"seconds": round(spent)}
     rule.record = dict(rule.record) | {"training": training}
@@ -137,13 +169,12 @@ def spent_on(folder: Path, seconds: float) -> float:
     return float(before + seconds)
 
 
-def card(
-    given: argparse.Namespace, rule: RLN, path: Path, scale: Scale
-) -> dict[str, Any]:
-    """Errors on both test sets, plain and averaged over symmetries."""
-    small, whole = LocalizationDataset(path, "test"), full_size(given, rule.contrast)
+def card(given: argparse.Namespace, rule: RLN, run: Run) -> dict[str, Any]:
+    """Errors on both test sets."""
+    path = dataset(given, run.stage, run.contrast)
+    small, whole = LocalizationDataset(path, "test"), full_size(given, run.contrast)
     found = {
-        f"{scale.edge}³": evaluate(rule, small).summary(),
+        f"{run.stage.edge}³": evaluate(rule, small, 8).summary(),
         "31³": evaluate(rule, whole, 8).summary(),
     }
     return {"test": found, "training": dict(rule.record["training"])}
@@ -156,19 +187,25 @@ def main() -> None:
     given.folder.mkdir(exist_ok=True)
     minutes = float("inf") if given.minutes is None else given.minutes
     deadline, cards = time.monotonic() + 60 * minutes, {}
-    for contrast in given.contrasts:
-        path = dataset(given, scale, contrast)
-        for name in given.rules:
-            done = finished(given, scale, path, name, deadline)
-            if done is None:  # those that follow start from it
-                return
-            rule, rows = done
-            run = title(name, contrast)
-            cards[run] = card(given, rule, path, scale)
-            rule.record = dict(rule.record) | {"test": cards[run]["test"]}
-            if given.scale != "smoke":
-                ship(run, rule, rows, cards[run])
+    for run in trainings(given, scale):
+        done = finished(given, scale, run, deadline)
+        if done is None:  # those that follow start from it
+            return
+        if run.stage is scale.small:
+            continue
+        rule, rows = done
+        cards[run.title] = card(given, rule, run)
+        rule.record = dict(rule.record) | {"test": cards[run.title]["test"]}
+        if given.scale != "smoke":
+            ship(run.title, rule, rows, cards[run.title])
     print(json.dumps(cards, indent=1))
+
+
+def trainings(given: argparse.Namespace, scale: Scale) -> list[Run]:
+    """Those that are asked for, each after the one that it starts from."""
+    found = [run_of(scale, r, c) for c in given.contrasts for r in given.rules]
+    first = before(scale, found[0])
+    return [first, *found] if first and first.stage is scale.small else found
 
 
 def ship(run: str, rule: RLN, rows: list[Row], found: dict[str, Any]) -> None:
