@@ -130,12 +130,6 @@ def before(scale: Scale, run: Run) -> Run | None:
     return scale.small and run._replace(stage=scale.small)
 
 
-def warmed(rule: RLN, start: RLN) -> None:
-    """Give every pass of a rule the weights of that pass of another."""
-    for i, network in enumerate(rule.networks):
-        network.load_state_dict(start.networks[0 if start.tied else i].state_dict())
-
-
 def finished(
     given: argparse.Namespace, scale: Scale, run: Run, deadline: float
 ) -> tuple[RLN, list[Row]] | None:
@@ -144,7 +138,7 @@ def finished(
     sets = [LocalizationDataset(path, split) for split in ("train", "validation")]
     rule, start = rule_for(sets[0], run.name), before(scale, run)
     if start is not None:
-        warmed(rule, start.best(given))
+        rule.start_from(start.best(given))
         title = f"{start.title} of {start.stage.edge}³ voxels"
         rule.record = dict(rule.record) | {"start": title}
     plan = Plan(stage.epochs, stage.batch, stage.learning_rate, workers=given.workers)

@@ -174,6 +174,31 @@ def test_a_tied_network_has_one_nth_of_the_parameters():
         assert len({n.out.bias.item() for n in free.networks}) == 5
 
 
+def test_a_rule_starts_from_another():
+    """Theorem: it predicts what that does, and goes its own way from there.
+
+    Catches passes that share the weights they were given, passes in another order, and
+    weights of other networks or of too few passes taken in silence.
+    """
+    medium = problem(random_labels((4, 3), 2, 2))
+    for tied in (True, False):
+        first = RLN(toys(3, 6, 1), passes=3, tied=tied)
+        rule = RLN(toys(3, 6, 1), passes=3)
+        for network in rule.networks:
+            nn.init.ones_(network.weight)
+        rule.start_from(first)
+        one, other = (lsml.solve(medium, r, throw=False) for r in (first, rule))
+        assert torch.equal(one.predicted, other.predicted)
+        nn.init.zeros_(rule.networks[2].weight)
+        again = lsml.solve(medium, first, throw=False)
+        assert torch.equal(one.predicted, again.predicted)
+        assert rule.networks[1].weight.abs().min() > 0
+    with pytest.raises(ValueError, match="of 4 networks cannot start from one of 3"):
+        RLN(toys(4, 6, 1), passes=4).start_from(rule)
+    with pytest.raises(ValueError, match=r"Toy, are not those of this one, VNet"):
+        RLN(VNet(6, 1, ndim=2), passes=3).start_from(rule)
+
+
 @pytest.mark.parametrize("make", [partial(VNet, 6, 1), partial(ConvGRU, 6, 1)])
 @torch.no_grad()
 def test_a_prediction_does_not_depend_on_its_batch_mates(make):

@@ -82,6 +82,29 @@ class RLN(LearnedRule):
         self.phases, self.components, self.load = phases, tuple(components), load
         self._check_inputs()
 
+    def start_from(self, other: "RLN") -> None:
+        """Take the weights of another: of each pass, or of the one network it has.
+
+        Raises
+        ------
+        ValueError
+            It has other networks, or not as many.
+        """
+        theirs = list(other.networks) * (self.passes if other.tied else 1)
+        if len(theirs) < len(self.networks):
+            raise ValueError(
+                f"an RLN of {len(self.networks)} networks cannot start from one of "
+                f"{len(theirs)}"
+            )
+        for mine, network in zip(self.networks, theirs, strict=False):
+            try:
+                mine.load_state_dict(network.state_dict())
+            except RuntimeError:
+                raise ValueError(
+                    f"the networks of the RLN to start from, {type(network).__name__}, "
+                    f"are not those of this one, {type(mine).__name__}"
+                ) from None
+
     def amplitudes(self, mean: Float[Tensor, "b c"]) -> Float[Tensor, "b l"]:
         """The mean strain along ``load``, which must be all there is."""
         return single(mean, self.load, type(self).__name__)
