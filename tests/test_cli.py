@@ -152,7 +152,7 @@ def test_bad_input_is_status_two_and_one_line(folder, command, arguments, expect
 def test_existing_output_is_kept_without_force(folder):
     (folder / "r.h5").write_text("mine")
     line = refused("solve image.npy --out r.h5")
-    assert line == "lsml: r.h5 exists already; add --force to overwrite it"
+    assert line == "lsml: r.h5 exists already; --overwrite replaces it"
     assert (folder / "r.h5").read_text() == "mine"
     assert run("solve image.npy --out r.h5 --force").exit_code == 0
     assert h5py.is_hdf5("r.h5")

@@ -186,11 +186,15 @@ app()
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_status_two_to_the_end_of_the_process(folder):
+@pytest.mark.parametrize(
+    "command",
+    ["data convert-paper micro.npy strain.npy p.h5", "solve image.npy --out p.h5"],
+)
+def test_a_full_disk_is_status_two_to_the_end_of_the_process(folder, command):
     """HDF5 crashes, as the process ends, on a file that could not be written."""
     pytest.importorskip("resource", reason="needs a POSIX system")
+    np.save("image.npy", np.arange(24).reshape(2, 3, 4) % 2)
     before = sorted(folder.iterdir())
-    command = "data convert-paper micro.npy strain.npy p.h5"
     done = subprocess.run(
         [sys.executable, "-B", "-c", LIMITED, *command.split()],
         env=os.environ | {"OMP_NUM_THREADS": "1"},

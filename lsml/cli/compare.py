@@ -16,9 +16,9 @@ from lsml.cli.options import (
     Dataset,
     Discretization,
     File,
-    Force,
     Json,
     MaxIter,
+    Overwrite,
     Spacing,
     problem_options,
 )
@@ -67,14 +67,14 @@ def compare(  # noqa: PLR0913 (the command's options)
         Path | None, typer.Option(help="Draw errors against what they cost.")
     ] = None,
     as_json: Json = False,
-    force: Force = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """What it takes each rule to solve FILE under the mean strain ε11 = 1e-3.
 
     Exit status 0 compared, 1 the reference did not converge, 2 bad input.
     """
     with bad_input_exits(), plain_errors(), unsolved_exits(reference):
-        check_outputs(out, plot, force)
+        check_outputs(out, plot, overwrite)
         found = lsml.comparison.compare(
             read_labels(file, dataset),
             listed(rules),
@@ -104,11 +104,11 @@ def unsolved_exits(reference: str) -> Iterator[None]:
         exit_unless_solved({f"reference {reference}, ": error.solution})
 
 
-def check_outputs(out: Path | None, plot: Path | None, force: bool) -> None:
+def check_outputs(out: Path | None, plot: Path | None, overwrite: bool) -> None:
     """Refuse files that cannot be written, before any work."""
     for path in (out, plot):
         if path is not None:
-            check_free(path, force)
+            check_free(path, overwrite)
     if plot is not None:
         figure_type()
 

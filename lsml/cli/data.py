@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import lsml.data
-from lsml.cli.options import Contrast, Discretization, Json
+from lsml.cli.options import Contrast, Discretization, Json, Overwrite
 from lsml.cli.outcome import (
     NOT_CONVERGED,
     bad_input_exits,
@@ -24,9 +24,6 @@ data = typer.Typer(
     help="Datasets of solved microstructures: make, convert, look at them.",
 )
 
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace a file that exists.")
-]
 Out = Annotated[Path, typer.Argument(help="HDF5 file to write.")]
 
 

@@ -10,7 +10,7 @@ import typer
 from jaxtyping import Shaped
 
 import lsml.api
-from lsml.cli.options import Dataset, Force
+from lsml.cli.options import Dataset, Overwrite
 from lsml.cli.outcome import (
     bad_input_exits,
     check_free,
@@ -46,7 +46,7 @@ def demo(  # noqa: PLR0913 (the command's options)
         list[float], typer.Option(help="Stiff over soft; may be given several times.")
     ] = [10.0, 50.0],  # noqa: B006 (typer copies it)
     dataset: Dataset = None,
-    force: Force = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Solve a microstructure with three rules, and write demo.png and demo.h5.
 
@@ -56,7 +56,7 @@ def demo(  # noqa: PLR0913 (the command's options)
     with bad_input_exits():
         out.mkdir(parents=True, exist_ok=True)
         for path in (picture, fields):
-            check_free(path, force)
+            check_free(path, overwrite)
         figure_type()
         labels = _labels(file, dataset, size, seed)
         solutions = {

@@ -11,15 +11,19 @@ from rich.markup import escape
 import lsml.learned
 from lsml.cli.learned_checks import (
     Accelerator,
-    Overwrite,
     check_data,
     check_device,
-    check_free,
     interruptible,
     plain_errors,
 )
-from lsml.cli.options import Json
-from lsml.cli.outcome import bad_input_exits, numbers, print_json, print_table
+from lsml.cli.options import Json, Overwrite
+from lsml.cli.outcome import (
+    bad_input_exits,
+    check_free,
+    numbers,
+    print_json,
+    print_table,
+)
 from lsml.cli.weights import check_fits, load_weights, short_names, warn_of_contrast
 from lsml.data import LocalizationDataset
 from lsml.learned import Evaluation, LearnedRule, Symmetrized

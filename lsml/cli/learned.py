@@ -7,8 +7,9 @@ import typer
 
 import lsml.learned
 from lsml.cli.evaluate import evaluate as evaluate
-from lsml.cli.learned_checks import Overwrite, check_free, plain_errors
-from lsml.cli.outcome import bad_input_exits
+from lsml.cli.learned_checks import plain_errors
+from lsml.cli.options import Overwrite
+from lsml.cli.outcome import bad_input_exits, check_free
 from lsml.cli.train import train as train
 from lsml.cli.weights import load_weights
 from lsml.data.recipe import check_contrast

@@ -25,9 +25,6 @@ PICTURE = "learning.png"
 ACCELERATORS = ("auto", "cpu", "cuda")
 SEEDS = 2**32
 
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace files that exist.")
-]
 Accelerator = Annotated[str, typer.Option(help=", ".join(ACCELERATORS))]
 
 
@@ -109,13 +106,6 @@ def check_folder(folder: Path, resumable: bool) -> None:
                 f"{folder / name} exists already, and is of no run that could go on "
                 "here: choose another folder"
             )
-
-
-def check_free(path: Path, overwrite: bool) -> None:
-    """Refuse an output that exists, or cannot be written."""
-    if path.exists() and not overwrite:
-        raise ValueError(f"{path} exists already; --overwrite replaces it")
-    check_target(path)
 
 
 def check_data(dataset: LocalizationDataset) -> None:

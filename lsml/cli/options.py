@@ -43,7 +43,9 @@ Spacing = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object instead of tables.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite existing output.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", "--force", help="Replace files that exist.")
+]
 
 
 def weights_by_name(given: list[str] | None) -> Weights:

@@ -36,7 +36,7 @@ def bad_input_exits() -> Iterator[None]:
         raise typer.Exit(BAD_INPUT) from None
 
 
-def check_free(path: Path, force: bool) -> None:
+def check_free(path: Path, overwrite: bool) -> None:
     """Refuse, before any work, an output that exists or cannot be written.
 
     Raises
@@ -44,8 +44,8 @@ def check_free(path: Path, force: bool) -> None:
     ValueError
         Which, and the remedy.
     """
-    if path.exists() and not force:
-        raise ValueError(f"{path} exists already; add --force to overwrite it")
+    if path.exists() and not overwrite:
+        raise ValueError(f"{path} exists already; --overwrite replaces it")
     check_target(path)
 
 

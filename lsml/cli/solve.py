@@ -11,9 +11,9 @@ from lsml.cli.options import (
     Dataset,
     File,
     Files,
-    Force,
     Json,
     MaxIter,
+    Overwrite,
     Rule,
     Spacing,
     problem_options,
@@ -53,7 +53,7 @@ def solve(  # noqa: PLR0913 (the command's options)
     ] = None,
     spacing: Spacing = None,
     as_json: Json = False,
-    force: Force = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Strain and stress in FILE under the mean strain ε11 = 1e-3.
 
@@ -61,7 +61,7 @@ def solve(  # noqa: PLR0913 (the command's options)
     """
     with bad_input_exits():
         if out is not None:
-            check_free(out, force)
+            check_free(out, overwrite)
         options = problem_options(contrast, discretization, spacing)
         solution = lsml.api.solve(
             read_labels(file, dataset),

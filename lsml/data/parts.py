@@ -25,9 +25,9 @@ from lsml.data.layout import (
     describe,
     explained,
 )
-from lsml.data.new_file import new_file
 from lsml.data.recipe import Recipe, differences
 from lsml.data.shards import solve_shard
+from lsml.io.new_file import new_file
 
 MANIFEST, LOCK, WHOLE = "recipe.json", "lock", "whole.h5"
 

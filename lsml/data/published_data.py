@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float32, Num, Shaped, UInt8
 
 from lsml.atomic import check_target, replacing
 from lsml.data.layout import Header, Table, allocate, describe, explained
-from lsml.data.new_file import new_file
 from lsml.data.recipe import MEAN_STRAIN, NU, SPLITS, check_contrast
+from lsml.io.new_file import new_file
 
 Numbers: TypeAlias = Num[np.ndarray, "..."] | Bool[np.ndarray, "..."]
 

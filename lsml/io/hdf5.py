@@ -40,6 +40,7 @@ from torch import Tensor
 
 from lsml.atomic import replacing
 from lsml.discretization import Words
+from lsml.io.new_file import new_file
 from lsml.io.solved import Solved, array, phase_law
 from lsml.physics.discretization import name_of
 from lsml.state import Status
@@ -60,7 +61,7 @@ def write_solution(solution: Solved, path: str | Path) -> Path:
     ValueError, OSError
         The file cannot be written; what was there before is untouched.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, new_file(temporary) as (file, _):
         _put(file, solution)
     return Path(path)
 
@@ -73,7 +74,7 @@ def write_solutions(solutions: Mapping[str, Solved], path: str | Path) -> Path:
     ValueError, OSError
         As :func:`write_solution`.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, new_file(temporary) as (file, _):
         for name, solution in solutions.items():
             _put(file.create_group(name), solution)
     return Path(path)
