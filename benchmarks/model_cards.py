@@ -32,6 +32,8 @@ def found(pattern: str) -> dict[str, Any]:
 def errors() -> str:
     """Test errors of the shipped weights."""
     rows = []
+    if not found("shipped-*.json"):
+        return "Not trained yet: `python benchmarks/shipped_weights.py`."
     for stem, card in found("shipped-*.json").items():
         small, whole = card["test"].items()
         training = card["training"]
@@ -45,8 +47,15 @@ def errors() -> str:
                 f"{training['seconds'] / 60:.0f}",
             ]
         )
-    head = "weights", "parameters", "MASE % at 16³", "MASE % at 31³", "worst at 31³"
-    return table([*head, "samples × epochs", "minutes"], rows)
+    head = "weights", "parameters", "MASE % at 24³", "MASE % at 31³", "worst at 31³"
+    curves = [curve(stem.removeprefix("shipped-")) for stem in found("shipped-*.json")]
+    every = table([*head, "samples × epochs", "minutes"], rows)
+    return "\n".join([every, "", *curves])
+
+
+def curve(weights: str) -> str:
+    """Picture of a training."""
+    return f"![Training of {weights}](images/learning-{weights}.png)"
 
 
 def percent(summary: dict[str, Any]) -> str:
@@ -56,7 +65,10 @@ def percent(summary: dict[str, Any]) -> str:
 
 def elsewhere() -> str:
     """MASE of problems that the weights were not trained for, CG iterations beside."""
-    results = next(iter(found("out-of-distribution-*.json").values()))["results"]
+    files = list(found("out-of-distribution-*.json").values())
+    if not files:
+        return "Not measured yet: `python benchmarks/out_of_distribution.py`."
+    results = files[0]["results"]
     names = list(next(iter(results.values())))
     rows = [
         [name, *(cell(results[weights][name]) for weights in results)] for name in names
