@@ -196,7 +196,7 @@ def test_demo_prints_one_table_and_writes_its_two_files(folder):
         assert sorted(file) == ["contrast_2", "contrast_3"]
         assert np.array_equal(file["contrast_3/labels"][0], LABELS)
     line = refused("demo image.npy --out new/folder")
-    assert "demo.png exists already; add --force" in line
+    assert "demo.png exists already; --overwrite replaces it" in line
 
 
 def test_demo_without_its_extras_names_them(folder, monkeypatch):

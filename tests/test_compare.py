@@ -652,8 +652,8 @@ def test_the_command_tells_what_the_library_finds(folder):
         ("--rules rln --weights rln=gone.safetensors", "neither a file nor shipped"),
         ("--goals 1e-1,x", "must be numbers between commas"),
         ("--out gone/c.json", "gone"),
-        ("--out image.npy", "exists already; add --force"),
-        ("--plot image.npy", "exists already; add --force"),
+        ("--out image.npy", "exists already; --overwrite replaces it"),
+        ("--plot image.npy", "exists already; --overwrite replaces it"),
     ],
 )
 def test_bad_input_is_one_line_and_status_two(folder, options, sentence):
