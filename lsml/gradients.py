@@ -130,7 +130,8 @@ class Implicit:
         x = offset + (state.x - offset).detach()
 
         def pull_back(g: Tensor) -> Tensor:
-            return self._adjoint(task, Linearized(problem, state.x, g.contiguous()))
+            tangent = problem.linearized(state.x)
+            return self._adjoint(task, Linearized(tangent, state.x, g.contiguous()))
 
         attached: Tensor = _Attach.apply(x, problem.force(x), pull_back)  # type: ignore[no-untyped-call]
         return replace(state, x=attached)
