@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lsml.linearized import Linearized
 from lsml.problem import Problem
-from lsml.rule import UpdateRule
+from lsml.rule import UpdateRule, check_tangent
 from lsml.state import SolveState, Status
 from lsml.stop import RelativeResidual, StopCriterion
 from lsml.typing import Tags, Vector
@@ -125,6 +125,7 @@ class Implicit:
         problem = task.problem
         if missing := NEEDED - problem.tags:
             raise ValueError(f"Implicit needs a problem that is {sorted(missing)}")
+        check_tangent(problem, "Implicit")
         state = Detached()(task)
         offset = problem.start()
         x = offset + (state.x - offset).detach()

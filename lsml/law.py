@@ -88,9 +88,9 @@ class Law(ABC):
         """
         raise ValueError(f"{type(self).__name__} has no resolvent")
 
-    @abstractmethod
     def tangent(self, x: Field, v: Field) -> Field:
-        """Directional derivative σ'(x)·v."""
+        """Directional derivative σ'(x)·v; a law may be without."""
+        raise ValueError(f"{type(self).__name__} has no tangent")
 
     @abstractmethod
     def energy(self, x: Field) -> Inexact[Tensor, "b q *n"]:

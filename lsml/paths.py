@@ -89,8 +89,8 @@ def load_path(  # noqa: PLR0913 (the public entry)
 
     Parameters
     ----------
-    problem : made by a builder such as :func:`lsml.plasticity`, whose internal variables
-        are those of the start. Its load has no influence.
+    problem : made by a builder such as :func:`lsml.plasticity`, with the internal
+        variables of the start. Its load has no influence.
     loads : from :func:`lsml.load`, one per step, for the same number of samples. Which
         components are prescribed as strain and which as stress may change.
     file : HDF5, written after each step. If it is there, the path goes on behind its
@@ -236,6 +236,7 @@ def macro_loads(base: StrainForm, loads: Sequence[Load]) -> list[MacroLoad]:
     wrong = next((k for k, b in enumerate(sizes) if b != len(known)), None)
     if wrong is not None:
         raise ValueError(
-            f"loads: step {wrong} is for {sizes[wrong]} samples, must be for {len(known)}"
+            f"loads: step {wrong} is for {sizes[wrong]} samples, must be for "
+            f"{len(known)}"
         )
     return macros

@@ -1,4 +1,4 @@
-"""Phases that are not elastic: their parameters, and tables of them beside elastic ones.
+"""Phases that are not elastic: parameters, and tables of them beside elastic ones.
 
 Power law and Ramberg-Osgood are those of the deformation theory of plasticity, J2 that
 of the flow theory, as in Moulinec & Suquet (1998, CMAME 157).

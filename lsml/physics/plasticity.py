@@ -1,10 +1,9 @@
-"""Small strains with inelastic phases: ε = ε̄ − Γ⁰ (σ(ε) − C⁰ ε), 3-D or plane strain."""
+"""Inelastic phases at small strains: ε = ε̄ − Γ⁰ (σ(ε) − C⁰ ε), 3-D or plane strain."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Inexact
 from torch import Tensor
 
 from lsml.law import PhaseLaw
@@ -46,8 +45,8 @@ def plasticity(  # noqa: PLR0913 (the public builder)
     reference : stiffness of the reference medium; None takes the mean that a rule asks
         for, of the moduli of small strains, which are the stiffest.
     labels, load, discretization, spacing, eigenstrain, dtype, device : as in
-        :func:`lsml.elasticity`. Plastic flow keeps the volume, to which ``hex8`` answers
-        too stiffly and ``hex8-bbar`` does not. ``staggered`` is refused.
+        :func:`lsml.elasticity`. Plastic flow keeps the volume, which ``hex8`` is too
+        stiff for and ``hex8-bbar`` is not. ``staggered`` is refused.
 
     Raises
     ------
@@ -97,7 +96,7 @@ def _variables(problem: StrainForm, internal: Internal, like: Tensor) -> Interna
     wanted = {"strain": (*head, k, *grid), "accumulated": (*head, *grid)}
     own = []
     for (name, shape), given in zip(wanted.items(), internal, strict=True):
-        value: Inexact[Tensor, "..."] = torch.as_tensor(given)
+        value = torch.as_tensor(given)
         if tuple(value.shape) != shape:
             raise ValueError(
                 f"internal: {name} of shape {tuple(value.shape)} must be {shape}: "

@@ -15,7 +15,7 @@ from lsml.linearized import Linearized
 from lsml.numerics import per_sample, safe_div
 from lsml.physics.rules.conjugate_gradient import ConjugateGradient
 from lsml.problem import Problem, Residual
-from lsml.rule import Iterate, Rule, UpdateRule
+from lsml.rule import Iterate, Rule, UpdateRule, check_tangent
 from lsml.stop import RelativeResidual
 from lsml.typing import Codes, Mean, PerSample, Tags, Vector
 from lsml.unroll import unroll
@@ -95,6 +95,10 @@ class Newton(Rule):
     def reference(self) -> Mean:
         """Of the inner rule."""
         return self.rule.reference
+
+    def examine(self, problem: Problem) -> None:
+        """Refuse a law without tangent."""
+        check_tangent(problem, type(self).__name__)
 
     def init(self, problem: Problem, x: Vector, k: int) -> tuple[Vector, Forcing]:
         """No step so far."""
