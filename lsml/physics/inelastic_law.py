@@ -7,7 +7,7 @@ a radial return is the consistent one of Simo & Taylor (1985, CMAME 48). Plane s
 the same algebra with ε_33 = 0 and an out-of-plane plastic strain.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, NamedTuple
@@ -133,8 +133,7 @@ class InelasticLaw(Law):
 
     def __call__(self, x: Field) -> Field:
         flux = side_by_side(self.elastic(x), self.components)
-        for code, response in enumerate(self.responses, 1):
-            at = self._points(code, x)
+        for response, at in self._points(x):
             shear = 2 / 3 * at.secant(at.answer(response))
             stress = spherical(at.moduli[0] * at.volume, at.eta) + shear * at.eta
             flux = flux.index_copy(1, at.where, self._in_plane(stress))
@@ -149,8 +148,7 @@ class InelasticLaw(Law):
         c, like = self.components, side_by_side(x, self.components)
         secant, bend = torch.zeros_like(like[0]), torch.zeros_like(like[0])
         direction = torch.zeros_like(like)
-        for code, response in enumerate(self.responses, 1):
-            at = self._points(code, x)
+        for response, at in self._points(x):
             answer = at.answer(response)
             now = at.secant(answer)
             enter = partial(torch.index_copy, dim=-1, index=at.where)
@@ -170,8 +168,7 @@ class InelasticLaw(Law):
         """The potential of σ: elastic energy, and the plastic work of this step."""
         density = self.elastic.energy(x)
         flat = density.flatten()
-        for code, response in enumerate(self.responses, 1):
-            at = self._points(code, x)
+        for response, at in self._points(x):
             work = response.work(at.strain, at.accumulated, at.moduli)
             volume = at.moduli[0] * at.volume.square() / 2
             flat = flat.index_copy(0, at.where, volume + work)
@@ -183,8 +180,7 @@ class InelasticLaw(Law):
             return self
         strain, accumulated = self._variables(x)
         shape = x.shape[0], x.shape[1] // self.components, *x.shape[2:]
-        for code, response in enumerate(self.responses, 1):
-            at = self._points(code, x)
+        for response, at in self._points(x):
             flow = at.answer(response).flow
             share = flow / torch.where(at.strain == 0, 1.0, at.strain)
             strain = strain.index_add(1, at.where, share * at.eta)
@@ -211,35 +207,34 @@ class InelasticLaw(Law):
         strain, accumulated = self.variables
         return strain.movedim(2, 0).flatten(1), accumulated.flatten()
 
-    def _points(self, code: int, x: Field) -> Points:
-        where, rows = self._chosen(code, x)
-        moduli = self.parameters.flatten(0, 1).index_select(0, rows).T
-        strain = side_by_side(self._elastic_strain(x), self.components)
-        strain = _in_space(strain.index_select(1, where))
-        volume = strain[:NORMAL].sum(0)
-        eta, accumulated = (
-            strain - spherical(volume / 3, strain),
-            torch.zeros_like(volume),
-        )
-        if self.variables is not None:
-            plastic, total = self._variables(x)
-            eta = eta - plastic.index_select(1, where)
+    def _points(self, x: Field) -> Iterator[tuple[Response, Points]]:
+        """Each response, and the points that answer by it."""
+        every = side_by_side(self._elastic_strain(x), self.components)
+        rows = self._rows(x)
+        codes, table = self.codes.flatten()[rows], self.parameters.flatten(0, 1)
+        plastic, total = self._variables(x)
+        for code, response in enumerate(self.responses, 1):
+            where = (codes == code).nonzero()[:, 0]
+            strain = _in_space(every.index_select(1, where))
+            volume = strain[:NORMAL].sum(0)
+            eta = (
+                strain - spherical(volume / 3, strain) - plastic.index_select(1, where)
+            )
+            square = 2 / 3 * eta.square().sum(0)
+            still = square == 0
+            size = torch.where(still, 1.0, square).sqrt().masked_fill(still, 0)
+            moduli = table.index_select(0, rows[where]).T
             accumulated = total.index_select(0, where)
-        square = 2 / 3 * eta.square().sum(0)
-        still = square == 0
-        equivalent = torch.where(still, 1.0, square).sqrt().masked_fill(still, 0)
-        return Points(where, moduli, volume, eta, equivalent, accumulated)
+            yield response, Points(where, moduli, volume, eta, size, accumulated)
 
-    def _chosen(self, code: int, x: Field) -> tuple[Tensor, Tensor]:
-        """Points that answer by one response, and the rows of their parameters."""
+    def _rows(self, x: Field) -> Integer[Tensor, " m"]:
+        """Where the parameters of each point stand in the table."""
         labels, (t, p) = self.elastic.labels.int(), self.codes.shape
         if t > 1:
             first = p * torch.arange(t, device=labels.device, dtype=labels.dtype)
             labels = labels + first.reshape(-1, *[1] * (labels.ndim - 1))
         each = x.shape[0] * x.shape[1] // (self.components * len(labels))
-        rows = labels[:, None].expand(-1, each, *labels.shape[1:]).flatten()
-        where = (self.codes.flatten() == code)[rows].nonzero()[:, 0]
-        return where, rows[where]
+        return labels[:, None].expand(-1, each, *labels.shape[1:]).flatten()
 
     def _elastic_strain(self, x: Field) -> Field:
         if self.elastic.eigenfield is None:
@@ -267,12 +262,12 @@ def spherical(value: Float[Tensor, " n"], like: Float[Tensor, "k n"]) -> Tensor:
     return unit * value
 
 
-def side_by_side(x: Field, c: int) -> Inexact[Tensor, "c m"]:
+def side_by_side(x: Field, c: int) -> Inexact[Tensor, "k m"]:
     """Components of the points of all voxels of all samples."""
     return x.unflatten(1, (-1, c)).movedim(2, 0).flatten(1)
 
 
-def as_field(columns: Inexact[Tensor, "c m"], like: Field) -> Field:
+def as_field(columns: Inexact[Tensor, "k m"], like: Field) -> Field:
     """The inverse of ``side_by_side``."""
     b, points = like.shape[0], like.shape[1] // len(columns)
     shaped = columns.unflatten(1, (b, points, *like.shape[2:]))
