@@ -1,4 +1,4 @@
-"""Stress-strain curve of an elastic-plastic composite, and one step of it by two rules.
+"""Stress-strain curve of an elastic-plastic composite, loaded, let go and loaded again.
 
 A matrix that hardens (Voce) around stiff elastic inclusions is stretched, let go and
 stretched again, free of lateral stress. Writes ``plasticity_path.png``.
@@ -17,9 +17,8 @@ import lsml
 torch.set_num_threads(1)
 n = 16
 x = (np.indices((n, n)) + 0.5) / n
-labels = sum(
-    ((x[0] - a) ** 2 + (x[1] - b) ** 2 < 0.03) for a, b in ((0.3, 0.3), (0.7, 0.75))
-)
+centres = ((0.3, 0.3), (0.7, 0.75))
+labels = sum((x[0] - a) ** 2 + (x[1] - b) ** 2 < 0.03 for a, b in centres)
 
 soft = lsml.isotropic(E=70.0, nu=0.33)  # GPa
 phases = [
@@ -39,9 +38,8 @@ print(path, f"{time.perf_counter() - started:.1f} s")
 stress = path.mean_stress[:, 0, 0].numpy()
 plastic = path.solution.internal["accumulated_plastic_strain"][0]
 print(f"largest mean stress {1e3 * stress.max():.0f} MPa")
-print(
-    f"plastic strain: largest {float(plastic.max()):.3f}, mean {float(plastic.mean()):.4f}"
-)
+largest, mean = float(plastic.max()), float(plastic.mean())
+print(f"plastic strain: largest {largest:.3f}, mean {mean:.4f}")
 
 # Elastic unloading: the slope of the way back is that of the first, elastic stretch.
 there, back = (

@@ -141,7 +141,8 @@ def test_linear_paths_need_no_iterations_but_the_first():
 def test_interrupted_path_goes_on_with_the_same_numbers(tmp_path, killed):
     """Theorem: killed and started again, a path is the uninterrupted one.
 
-    After any step, to the last bit. Catches a guess, internal variables or records that the file lacks.
+    After any step, to the last bit. Catches a guess, internal variables or records that
+    the file lacks.
     """
     file, problem, loads = tmp_path / "path.h5", cell(), pulled()
     whole = lsml.load_path(problem, loads, "newton", tol=1e-8)

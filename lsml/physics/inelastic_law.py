@@ -202,7 +202,7 @@ class InelasticLaw(Law):
     def _variables(self, x: Field) -> tuple[Tensor, Tensor]:
         """Plastic strain (k, all points) and its accumulated norm (all points)."""
         if self.variables is None:
-            nothing = side_by_side(x.detach(), self.components)[0] * 0
+            nothing = torch.zeros_like(side_by_side(x.detach(), self.components)[0])
             return nothing.expand(1 + max(IN_PLANE[self.components]), -1), nothing
         strain, accumulated = self.variables
         return strain.movedim(2, 0).flatten(1), accumulated.flatten()
