@@ -22,6 +22,7 @@ from lsml.displacement_form import DisplacementForm
 from lsml.gradients import Task
 from lsml.inputs import as_rule, check_limits, in_form
 from lsml.io.checkpoint import fingerprint
+from lsml.numerics import per_sample
 from lsml.path_state import Record, State, load_state, save_state, stacked
 from lsml.physics.assemble import macro_load, on_device
 from lsml.physics.loads import Load
@@ -181,7 +182,7 @@ class Plan:
         given = in_form(strain, self.form, self.rule)
         problem, engine, seconds = refine(accelerate(given, self.compile), self.tol)
         start = problem.start().detach()
-        guess = None if state.last is None else start + self._ahead(state, k)
+        guess = None if state.last is None else start + self._ahead(state, k, start)
         stop = FIELDS["residual"](problem, self.tol)
         task = Task(problem, self.rule, guess, stop, self.max_iter)
         run = Run(task, started, engine, seconds)
@@ -193,22 +194,31 @@ class Plan:
         record = Record.of(solution)
         return solution, State(law, moved, state.last, [*state.records, record])
 
-    def _ahead(self, state: State, k: int) -> Vector:
+    def _ahead(self, state: State, k: int, like: Vector) -> Vector:
         """Deviation from x̄ to start with: α further than from the last but one."""
         assert state.last is not None
-        before = torch.zeros_like(state.last) if state.before is None else state.before
+        latest = fitted(state.last, like)
+        before = 0 * latest if state.before is None else fitted(state.before, like)
         now, last = self._background(k), self._background(k - 1)
         old = self._background(k - 2) if k > 1 else torch.zeros_like(last)
         metric = self.base.reference.mean(last - old)
         done = ((last - old).conj() * metric).real.sum(1)
         along = ((now - last).conj() * metric).real.sum(1)
         share = torch.where(done > 0, along / done, 0.0).clamp(0, REACH)
-        shape = (-1, *[1] * (before.ndim - 1))
-        return state.last + share.reshape(shape).to(before) * (state.last - before)
+        return latest + per_sample(share, latest) * (latest - before)
 
     def _background(self, k: int) -> Tensor:
         """x̄ of a step."""
         return self.base.under(self.loads[k]).background.detach()
+
+
+def fitted(x: Vector, like: Vector) -> Inexact[Tensor, "b *w"]:
+    """Without the free mean, or with one that is zero, as the load of ``like`` has it."""
+    size = like.shape[1]
+    if x.shape[1] >= size:
+        return x[:, :size]
+    missing = torch.zeros_like(like[:, x.shape[1] :])
+    return torch.cat([x, missing], 1)
 
 
 def macro_loads(base: StrainForm, loads: Sequence[Load]) -> list[MacroLoad]:

@@ -13,7 +13,7 @@ class KilledError(Exception):
     """What stands for a kill."""
 
 
-STEPS = [1e-3, 2e-3, 3e-3, 2e-3, 5e-4, 2.5e-3]
+STEPS = [1e-3, 3e-3, 4e-3, 1e-3, 5e-3]
 
 
 def pulled(strains=STEPS):
@@ -27,9 +27,9 @@ def pulled(strains=STEPS):
     ]
 
 
-def cell(scheme="hex8-bbar", dtype=None):
-    labels = random_labels((4, 3), 3, batch=2, seed=3)
-    return lsml.plasticity(labels, phases()[:3], pulled()[0], scheme, dtype=dtype)
+def cell(scheme="hex8-bbar"):
+    labels = random_labels((3, 2), 2, batch=2, seed=3)
+    return lsml.plasticity(labels, phases()[:2], pulled()[0], scheme)
 
 
 def same(a, b):
@@ -50,10 +50,10 @@ def test_path_is_its_steps():
     """
     problem, loads = cell(), pulled()
     path = lsml.load_path(problem, loads, "newton", tol=1e-10)
-    labels, internal = random_labels((4, 3), 3, batch=2, seed=3), None
+    labels, internal = random_labels((3, 2), 2, batch=2, seed=3), None
     for k, load in enumerate(loads):
         step = lsml.plasticity(
-            labels, phases()[:3], load, "hex8-bbar", internal=internal
+            labels, phases()[:2], load, "hex8-bbar", internal=internal
         )
         found = lsml.solve(step, "newton", tol=1e-10)
         scale = float(found.mean_stress.abs().max())
@@ -64,7 +64,7 @@ def test_path_is_its_steps():
             path.mean_strain[k], found.mean_strain, rtol=0, atol=1e-11
         )
         internal = step.law.after(found.problem.field(found.state.x)).variables
-    assert path.iterations.shape == (6, 2)
+    assert path.iterations.shape == (5, 2)
     assert bool((path.error <= 1e-10).all())
     ended = path.history.isfinite().sum(2)
     torch.testing.assert_close(ended, path.iterations + 1)
@@ -103,9 +103,9 @@ def test_warm_starts_save_iterations():
     Iterations from extrapolated answers are fewer than from x̄. Catches an increment
     that is scaled or signed wrongly.
     """
-    labels = random_labels((5, 4), 2, seed=2)
+    labels = random_labels((4, 3), 2, seed=2)
     table = [phases()[0], phases()[2]]
-    loads = [lsml.load(strain=[e, -0.3 * e, 0.5 * e]) for e in 1e-3 * np.arange(2, 10)]
+    loads = [lsml.load(strain=[e, -0.3 * e, 0.5 * e]) for e in 1e-3 * np.arange(2, 7)]
     problem = lsml.plasticity(labels, table, loads[0])
     path = lsml.load_path(problem, loads, tol=1e-8)
     cold = [
@@ -137,7 +137,7 @@ def test_linear_paths_need_no_iterations_but_the_first():
     assert path.iterations[1].tolist() == [0]
 
 
-@pytest.mark.parametrize("killed", [0, 2, 5])
+@pytest.mark.parametrize("killed", [0, 1, 4])
 def test_interrupted_path_goes_on_with_the_same_numbers(tmp_path, killed):
     """Theorem: killed and started again, a path is the uninterrupted one.
 
@@ -156,7 +156,7 @@ def test_interrupted_path_goes_on_with_the_same_numbers(tmp_path, killed):
     with pytest.raises(KilledError):
         lsml.load_path(problem, loads, "newton", tol=1e-8, file=file, each=watch)
     again = lsml.load_path(problem, loads, "newton", tol=1e-8, file=file, each=watch)
-    assert taken == [*range(killed + 1), *range(killed, 6)]
+    assert taken == [*range(killed + 1), *range(killed, 5)]
     assert same(whole, again)
     read = lsml.load_path(problem, loads, "newton", tol=1e-8, file=file)
     assert same(whole, read)
@@ -206,7 +206,7 @@ def test_file_of_another_path_is_refused(tmp_path):
         {"problem": cell("rotated")},
         {
             "problem": lsml.plasticity(
-                random_labels((4, 3), 3, 2, seed=9), phases()[:3], loads[0], "hex8-bbar"
+                random_labels((3, 2), 2, 2, seed=9), phases()[:2], loads[0], "hex8-bbar"
             )
         },
         {"rule": "anderson"},

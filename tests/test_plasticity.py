@@ -89,14 +89,13 @@ def test_power_law_curve():
     np.testing.assert_allclose(found.numpy(), mandel(expected), rtol=1e-9)
 
 
-@pytest.mark.parametrize("sample", [0, 1])
-def test_exponent_one_is_linear_elasticity(sample):
+def test_exponent_one_is_linear_elasticity():
     """Limits of Moulinec & Suquet (1998): m = 1, and n = 1 with its softer modulus.
 
     Catches a mistaken relation between the point (ε0, σ0) and the shear modulus.
     """
-    labels = random_labels((4, 3), 2, batch=1, seed=sample)
-    load = lsml.load(strain=1e-3 * random_load(3, sample))
+    labels = random_labels((3, 2), 2, batch=1, seed=0)
+    load = lsml.load(strain=1e-3 * random_load(3, 0))
     power = lsml.power_law(K=150.0, sigma0=0.3, epsilon0=1e-3, m=1.0)
     osgood = lsml.ramberg_osgood(SOFT, sigma0=0.3, n=1.0, alpha=0.5)
     shear = YOUNG / 2.6
@@ -220,9 +219,9 @@ def test_plane_strain_is_a_slab(scheme):
     ``hex8-bbar`` averages another trace in 2-D, so that only averages of it agree where
     strains are uniform: it is held to layers.
     """
-    flat = random_labels((4, 3), 4, seed=2)
+    flat = random_labels((3, 2), 4, seed=2)
     if scheme == "hex8-bbar":
-        flat = np.zeros((1, 4, 3), int)
+        flat = np.zeros((1, 3, 2), int)
         flat[:, 1:] = 1
     steps = 2e-3 * random_load(3, 1, 2)
     thick = torch.zeros(2, 6, dtype=torch.float64)
@@ -242,7 +241,7 @@ def test_plane_strain_is_a_slab(scheme):
     torch.testing.assert_close(
         inner, outer[:, [0, 1, 2, 5], ..., 0], rtol=1e-6, atol=1e-10
     )
-    assert float(inner[:, 2].abs().max()) > 1e-4
+    assert float(inner[:, 2].abs().max()) > 1e-2 * float(inner.abs().max()) > 0
 
 
 def test_batch_is_separate_solves():
@@ -285,14 +284,19 @@ def test_rules_agree(form):
     Under mixed control, from internal variables that are not zero. Catches a rule that
     takes the law for linear. What needs linearity is refused by name.
     """
-    labels = random_labels((4, 3), 4, seed=3)
+    labels = random_labels((3, 2), 3, seed=3)
     load = lsml.load(strain=[3e-3, None, 1e-3], stress=[None, 0.1, None])
-    first = lsml.plasticity(labels, phases()[:4], load, "hex8-bbar")
+    table = [
+        lsml.isotropic(E=2 * YOUNG, nu=0.2),
+        lsml.j2(SOFT, lsml.voce(0.2, H=60.0)),
+        lsml.ramberg_osgood(SOFT, sigma0=0.3, n=2.0),
+    ]
+    first = lsml.plasticity(labels, table, load, "hex8-bbar")
     law, _ = strained(first, size=1e-3)
     problem = first.of(law)
-    expected = lsml.solve(problem, "moulinec", tol=1e-9, max_iter=5000, form=form)
+    expected = lsml.solve(problem, "moulinec", tol=1e-8, form=form)
     for rule in RULES:
-        found = lsml.solve(problem, rule, tol=1e-9, max_iter=2000, form=form)
+        found = lsml.solve(problem, rule, tol=1e-8, form=form)
         scale = float(expected.stress.abs().max())
         torch.testing.assert_close(
             found.stress, expected.stress, rtol=0, atol=1e-6 * scale
@@ -340,7 +344,7 @@ def test_implicit_gradient_is_that_of_finite_differences():
     With respect to every parameter of the three kinds of phases, by central
     differences. Catches a root whose derivative is not attached.
     """
-    labels = random_labels((4, 3), 4, seed=4)
+    labels = random_labels((3, 2), 4, seed=4)
     load = lsml.load(strain=[3e-3, -1e-3, 2e-3])
 
     def mean_stress(values):
