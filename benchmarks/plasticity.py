@@ -1,8 +1,8 @@
 """A J2 load path against torch-fem: same elements, same hardening, same steps.
 
 ``python benchmarks/plasticity.py`` (a minute) makes an environment for torch-fem,
-unless ``--python`` names an interpreter that has it, takes a two-phase cell of `hex8` through
-loading, unloading and reversal in both codes, and writes
+unless ``--python`` names an interpreter that has it, takes a two-phase cell of `hex8`
+through loading, unloading and reversal in both codes, and writes
 ``results/plasticity-torchfem.json`` and ``.md``. ``--quick`` takes a smaller cell.
 """
 

@@ -213,7 +213,7 @@ class Plan:
 
 
 def fitted(x: Vector, like: Vector) -> Inexact[Tensor, "b *w"]:
-    """Without the free mean, or with one that is zero, as the load of ``like`` has it."""
+    """Without the free mean, or with one that is zero, as it is in ``like``."""
     size = like.shape[1]
     if x.shape[1] >= size:
         return x[:, :size]
