@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Inexact, Integer
+from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from lsml.io.checkpoint import read_tensors, write_tensors
@@ -137,6 +137,6 @@ def _count(data: dict[str, Tensor]) -> int:
     return sum(name.startswith("variables_") for name in data)
 
 
-def _prescribed(loads: list[MacroLoad]) -> dict[str, Integer[Tensor, "..."] | Tensor]:
+def _prescribed(loads: list[MacroLoad]) -> dict[str, Tensor]:
     fields, fluxes, free = (torch.stack(list(t)) for t in zip(*loads, strict=True))
     return {"load_field": fields, "load_flux": fluxes, "load_free": free}

@@ -212,7 +212,7 @@ class Plan:
         return self.base.under(self.loads[k]).background.detach()
 
 
-def fitted(x: Vector, like: Vector) -> Inexact[Tensor, "b *w"]:
+def fitted(x: Inexact[Tensor, "b *w"], like: Vector) -> Vector:
     """Without the free mean, or with one that is zero, as it is in ``like``."""
     size = like.shape[1]
     if x.shape[1] >= size:

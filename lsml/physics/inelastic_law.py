@@ -9,7 +9,6 @@ the same algebra with ε_33 = 0 and an out-of-plane plastic strain.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -151,11 +150,10 @@ class InelasticLaw(Law):
         for response, at in self._points(x):
             answer = at.answer(response)
             now = at.secant(answer)
-            enter = partial(torch.index_copy, dim=-1, index=at.where)
-            secant = enter(secant, source=2 / 3 * (now - at.moduli[1]))
-            bend = enter(bend, source=2 / 3 * (answer.slope - now))
+            secant = secant.index_copy(0, at.where, 2 / 3 * (now - at.moduli[1]))
+            bend = bend.index_copy(0, at.where, 2 / 3 * (answer.slope - now))
             unit = at.eta / torch.where(at.strain == 0, 1.0, 1.5**0.5 * at.strain)
-            direction = enter(direction, source=self._in_plane(unit))
+            direction = direction.index_copy(1, at.where, self._in_plane(unit))
         b, q = x.shape[0], x.shape[1] // c
         return TangentLaw(
             self.elastic.without_eigenfield(),

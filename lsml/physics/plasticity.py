@@ -46,7 +46,8 @@ def plasticity(  # noqa: PLR0913 (the public builder)
         for, of the moduli of small strains, which are the stiffest.
     labels, load, discretization, spacing, eigenstrain, dtype, device : as in
         :func:`lsml.elasticity`. Plastic flow keeps the volume, which ``hex8`` is too
-        stiff for and ``hex8-bbar`` is not. ``staggered`` is refused.
+        stiff for and ``hex8-bbar`` is not. ``staggered`` is refused. In float32 there
+        is no refinement: residuals end where its rounding does.
 
     Raises
     ------
