@@ -255,7 +255,10 @@ def test_bad_loads_are_refused_before_any_work():
     six = lsml.load(strain=1e-3 * random_load(6, 1))
     for loads, sentence in (
         ([], "loads must list one load"),
-        ([pulled()[0], 3.0], r"loads: step 1 must be made by lsml.load\(strain="),
+        (
+            [pulled()[0], lsml.load(gradient=[1.0, 0.0])],
+            r"loads: step 1 must be made by lsml.load\(strain=",
+        ),
         ([lsml.load(gradient=[1.0, 0.0])], "loads: step 0 must be made by"),
         ([six], "load has 6 components but this problem has 3"),
     ):
