@@ -79,7 +79,8 @@ def stacked(records: list[Record]) -> Record:
         torch.nn.functional.pad(h, (0, longest - h.shape[1]), value=torch.nan)
         for h in histories
     ]
-    return Record(*(torch.stack(list(c)) for c in columns), torch.stack(padded))
+    means = [torch.stack(list(column)) for column in columns]
+    return Record._make([*means, torch.stack(padded)])
 
 
 def save_state(

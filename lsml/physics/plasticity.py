@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,9 +62,10 @@ def plasticity(  # noqa: PLR0913 (the public builder)
             "places, where no inelastic law sees them together: use 'rotated' or "
             "'hex8-bbar'"
         )
+    elastic: Any = phases if taken is None else taken.elastic
     problem = elasticity(
         labels,
-        phases if taken is None else taken.elastic,
+        elastic,
         load,
         discretization,
         spacing,
