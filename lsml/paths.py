@@ -2,7 +2,7 @@
 
 A step is a problem with given internal variables, and its answer makes the problem of
 the next one. It starts from the linear extrapolation of the last two answers (Moulinec
-& Suquet 1998, section 3).
+& Suquet 1998).
 """
 
 import time
