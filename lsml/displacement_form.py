@@ -174,6 +174,12 @@ class DisplacementForm(Problem):
         at = increment if "linear" in self.tags else self.field(x)
         return self._pull(self.strain.law.tangent(at, increment))
 
+    def linearized(self, x: Vector) -> "DisplacementForm":
+        """The tangent of the law, point by point."""
+        if "linear" in self.tags:
+            return self
+        return replace(self, strain=self.strain.linearized(self.field(x)))
+
     def pairing(self, force: Vector, d: Vector) -> PerSample:
         """Work per unit volume."""
         return dot(force, d) / self.strain.grid.size

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lsml.linearized import Linearized
 from lsml.problem import Problem
-from lsml.rule import UpdateRule
+from lsml.rule import UpdateRule, check_tangent
 from lsml.state import SolveState, Status
 from lsml.stop import RelativeResidual, StopCriterion
 from lsml.typing import Tags, Vector
@@ -125,12 +125,14 @@ class Implicit:
         problem = task.problem
         if missing := NEEDED - problem.tags:
             raise ValueError(f"Implicit needs a problem that is {sorted(missing)}")
+        check_tangent(problem, "Implicit")
         state = Detached()(task)
         offset = problem.start()
         x = offset + (state.x - offset).detach()
 
         def pull_back(g: Tensor) -> Tensor:
-            return self._adjoint(task, Linearized(problem, state.x, g.contiguous()))
+            tangent = problem.linearized(state.x)
+            return self._adjoint(task, Linearized(tangent, state.x, g.contiguous()))
 
         attached: Tensor = _Attach.apply(x, problem.force(x), pull_back)  # type: ignore[no-untyped-call]
         return replace(state, x=attached)

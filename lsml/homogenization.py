@@ -133,6 +133,11 @@ def homogenize(  # noqa: PLR0913 (the public entry)
             f"positive, this one is {sorted(problem.tags)}: solve unit loads and take "
             "mean_flux"
         )
+    if "linear" not in problem.tags:
+        raise ValueError(
+            "homogenize needs linear phases, whose effective stiffness is one tensor; "
+            f"this is {type(problem.strain.law).__name__}: take lsml.load_path"
+        )
     unit = unit_loads(problem.strain.referred(chosen.reference))
     form, engine, seconds = accelerate(DisplacementForm(unit), compile)
     assert isinstance(form, DisplacementForm)

@@ -1,6 +1,7 @@
 """Local (voxel-wise) responses: the H, A and B of H = A + B."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
@@ -60,6 +61,26 @@ class Law(ABC):
         """Phase of each voxel of each of ``batch`` samples; None without phases."""
         return None
 
+    def initial(self) -> "PhaseLaw | None":
+        """Labels, and moduli of small fields; None without phases."""
+        return None
+
+    def linearized(self, x: Field) -> "Law":
+        """What has this tangent at x, wherever that is then taken."""
+        return self
+
+    def after(self, x: Field) -> "Law":
+        """The law once the field has come to x; itself if it remembers nothing."""
+        return self
+
+    def internal(self) -> Mapping[str, Inexact[Tensor, "b q *v"]]:
+        """What it remembers at each quadrature point, by name."""
+        return {}
+
+    def remembering(self, variables: Sequence[Tensor]) -> "Law":
+        """The law with the values that ``internal`` has told another one."""
+        raise ValueError(f"{type(self).__name__} has no internal variables")
+
     def resolvent(self, shift: Inexact[Tensor, "s c c"]) -> "Law":
         """The inverse of σ(x) + S x, point by point; for laws tagged *resolvable*.
 
@@ -67,9 +88,9 @@ class Law(ABC):
         """
         raise ValueError(f"{type(self).__name__} has no resolvent")
 
-    @abstractmethod
     def tangent(self, x: Field, v: Field) -> Field:
-        """Directional derivative σ'(x)·v."""
+        """Directional derivative σ'(x)·v; a law may be without."""
+        raise ValueError(f"{type(self).__name__} has no tangent")
 
     @abstractmethod
     def energy(self, x: Field) -> Inexact[Tensor, "b q *n"]:
@@ -163,6 +184,10 @@ class PhaseLaw(Law):
             coefficients=rows_of(self.coefficients, samples, batch),
             eigenfield=None if eigen is None else rows_of(eigen, samples, batch),
         )
+
+    def initial(self) -> "PhaseLaw":
+        """Itself."""
+        return self
 
     def image(self, batch: int) -> Image | None:
         """Labels and tables, repeated for load cases that share them."""

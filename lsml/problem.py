@@ -153,10 +153,7 @@ class Problem(ABC):
 
     @abstractmethod
     def hessian(self, x: Vector, d: Vector, out: Vector | None = None) -> Vector:
-        """Minus the derivative of ``force`` at x along an admissible d.
-
-        It may be written over ``out``; use what is returned.
-        """
+        """Minus the derivative of ``force`` along d; ``out`` as in precondition."""
 
     @abstractmethod
     def pairing(self, force: Vector, d: Vector) -> PerSample:
@@ -193,6 +190,10 @@ class Problem(ABC):
     @abstractmethod
     def magnitude(self) -> PerSample:
         """Size, in that norm, of the terms whose cancellation makes the residual."""
+
+    def linearized(self, x: Vector) -> "Problem":
+        """One with this ``hessian`` at x, worked out once; nothing else is its own."""
+        return self
 
     def select(self, samples: Codes) -> "Problem | None":
         """The problem of some of the samples; None if it cannot be taken apart."""

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkab
 
 from torch import Tensor
 
+from lsml.law import Law
 from lsml.problem import Problem, Residual
 from lsml.typing import Mean, Memory, Tags, Vector
 
@@ -163,6 +164,22 @@ def culprits(problem: Problem, rule: UpdateRule[Any]) -> list[str]:
     parts = [part for part in family(rule) if part is not rule]
     found = (p for p in parts if p.requires - problem.tags)
     return sorted({type(p).__name__ for p in found if not isinstance(p, Mixture)})
+
+
+def check_tangent(problem: Problem, name: str) -> None:
+    """Refuse a law without tangent where one is needed.
+
+    Raises
+    ------
+    ValueError
+        By whom, and what does without.
+    """
+    law = getattr(getattr(problem, "strain", problem), "law", None)
+    if isinstance(law, Law) and type(law).tangent is Law.tangent:
+        raise ValueError(
+            f"{name} needs the tangent of the law, which {type(law).__name__} does not "
+            "have: define it, or use BarzilaiBorwein or Anderson"
+        )
 
 
 def renewed(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lsml.displacement_form import DisplacementForm
 from lsml.numerics import wide
-from lsml.physics.reference import extreme_ratios
+from lsml.physics.reference import ends_of_spectrum
 from lsml.problem import Problem
 from lsml.state import SolveState, Status
 from lsml.stop import ROUND_OFF
@@ -108,10 +108,25 @@ class Solution:
 
     @property
     def energy(self) -> PerSample:
-        """Stored energy per unit volume, ½<(ε − ε*) : C (ε − ε*)>."""
+        """Energy per unit volume, ½<(ε − ε*) : C (ε − ε*)> of linear phases.
+
+        Of others the potential of the stress, which includes the plastic work of a
+        load step.
+        """
         with torch.set_grad_enabled(self.tracked):
             density = self.form.law.energy(self._field)
         return density.flatten(1).mean(1, dtype=torch.float64)
+
+    @property
+    def internal(self) -> Mapping[str, Inexact[Tensor, "b *v"]]:
+        """Internal variables at the end of a step, averaged over each voxel, by name.
+
+        ``plastic_strain`` (b, k, *n) in Mandel order, with 33 also in plane strain, and
+        ``accumulated_plastic_strain`` (b, *n); nothing of laws that remember nothing.
+        """
+        with torch.set_grad_enabled(self.tracked):
+            after = self.form.law.after(self._field).internal()
+        return {name: values.mean(1) for name, values in after.items()}
 
     @cached_property
     def displacement(self) -> Inexact[Tensor, "b d *n"]:
@@ -154,10 +169,10 @@ class Solution:
 
         error · λ_max/λ_min with the extreme stiffness ratios of the phases to C⁰, or
         with what eigenstrain and stress load make of λ_max where that is more, unless
-        the energy of the error was bounded; infinite with pores.
+        the energy of the error was bounded; infinite with pores and nonlinear laws.
         """
         form = self.form
-        low, high = extreme_ratios(form)
+        low, high = ends_of_spectrum(form)
         mean = self.mean_strain.detach()
         work = (mean.conj() * form.reference.mean(mean)).real.sum(1)
         size = work.clamp_min(0).sqrt()

@@ -6,6 +6,7 @@ not be compatible: x is the field at the quadrature points.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import methodcaller
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from lsml.discretization import Discretization
-from lsml.green import GreenOperator
+from lsml.green import GreenOperator, free_compliance
 from lsml.grid import Grid
 from lsml.law import Law, PhaseLaw, Uniform
 from lsml.numerics import dot, root, rows_of
@@ -32,6 +33,11 @@ class MacroLoad(NamedTuple):
     field: Inexact[Tensor, "b c"]
     flux: Inexact[Tensor, "b c"]
     free: Float[Tensor, "b c"]
+
+    def to(self, like: Tensor) -> "MacroLoad":
+        """On the device and in the precision of a field."""
+        real = like.real if like.is_complex() else like
+        return MacroLoad(self.field.to(like), self.flux.to(like), self.free.to(real))
 
 
 def uniform_answer(
@@ -108,6 +114,35 @@ class StrainForm(Problem):
             return self
         return self.rebuild(mean)
 
+    def under(self, load: MacroLoad) -> "StrainForm":
+        """The same medium under another load."""
+        own = load.to(self.background)
+        free = None
+        if bool(own.free.any()):
+            matrix = self.reference.matrix.real.double()
+            free = free_compliance(matrix, own.free.double()).to(self.background)
+        green = replace(self.green, free=free)
+        return replace(
+            self,
+            green=green,
+            background=uniform_answer(self.reference, green, own),
+            load=own,
+            rebuild=self._rebuilt("under", load),
+            double=None if self.double is None else self.double.under(load),
+        )
+
+    def of(self, law: Law) -> "StrainForm":
+        """The same problem of another law, on the same reference medium."""
+        rebuild = self._rebuilt("of", law)
+        return replace(self, law=law, rebuild=rebuild, double=None)
+
+    def _rebuilt(
+        self, change: str, to: object
+    ) -> "Callable[[Mean], StrainForm] | None":
+        if self.rebuild is None:
+            return None
+        return Changed(self.rebuild, methodcaller(change, to))
+
     def spread(self, mean: Inexact[Tensor, "b c"]) -> Inexact[Tensor, "b k *one"]:
         """A uniform field at every quadrature point, ready to broadcast."""
         repeated = mean.repeat(1, self.discretization.points)
@@ -182,6 +217,12 @@ class StrainForm(Problem):
         """σ'(x) d."""
         return self.law.tangent(x, d)
 
+    def linearized(self, x: Vector) -> "StrainForm":
+        """The tangent of the law, point by point."""
+        if "linear" in self.tags:
+            return self
+        return replace(self, law=self.law.linearized(x), rebuild=None, double=None)
+
     def pairing(self, force: Vector, d: Vector) -> PerSample:
         """Mean over voxels and points of force·d."""
         return dot(force, d) / (self.grid.size * self.discretization.points)
@@ -235,3 +276,15 @@ class StrainForm(Problem):
     def _equal_shares(self) -> Float[Tensor, "one *n"]:
         shares = torch.full(self.grid.shape, 1 / self.grid.size, dtype=torch.float64)
         return shares[None].to(self.background.device)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Makes a problem on the medium of a mean, and then changes it."""
+
+    make: Callable[[Mean], StrainForm]
+    change: Callable[[StrainForm], StrainForm]
+
+    def __call__(self, mean: Mean) -> StrainForm:
+        """The changed problem."""
+        return self.change(self.make(mean))

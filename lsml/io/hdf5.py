@@ -16,12 +16,16 @@ error             (b)               certified relative residual
 error_bound       (b)               of the strain, relative
 history           (b, k)            relative residual of each iterate
 spacing           (d)               voxel edges
-phases            (t, p, c, c)      Mandel stiffness; t = 1 or one table per image
+phases            (t, p, c, c)      Mandel stiffness, of small strains; t = 1 or one
+                                    table per image
 eigenstrain       (t, p, c)         if there is one
 reference         (t, c, c)         stiffness of the reference medium
 load/strain       (b, c)            prescribed mean, NaN where it is not
 load/stress       (b, c)            the same of the stress
 ================  ================  ==================================================
+
+After a load step of plastic phases also ``plastic_strain`` (b, k, *n), which has the
+component 33 in plane strain too, and ``accumulated_plastic_strain`` (b, *n).
 
 In conduction the names are gradient, flux, potential, mean_gradient, mean_flux and
 load/gradient, load/flux, and ``phases`` holds conductivities (t, p, d, d).
@@ -92,7 +96,7 @@ def _put(group: h5py.Group, solution: Solved) -> None:
     group.attrs["dtype"] = str(solution.mean_strain.dtype).removeprefix("torch.")
     for name in FIELDS:
         _dataset(group, called(name, words), getattr(solution, name))
-    for name, values in _problem(solution).items():
+    for name, values in (_problem(solution) | dict(solution.internal)).items():
         _dataset(group, called(name, words), values)
     group["status"].attrs["codes"] = [f"{s.value} {s.name}" for s in Status]
     group["spacing"] = form.grid.spacing

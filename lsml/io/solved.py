@@ -1,5 +1,6 @@
 """What writers and pictures read of a solution."""
 
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -62,6 +63,11 @@ class Solved(Protocol):
         ...
 
     @property
+    def internal(self) -> Mapping[str, Inexact[Tensor, "b *v"]]:
+        """Internal variables by name."""
+        ...
+
+    @property
     def status(self) -> Codes:
         """How each sample ended."""
         ...
@@ -94,19 +100,20 @@ def array(tensor: Tensor) -> np.ndarray:
 
 
 def phase_law(solution: Solved) -> PhaseLaw:
-    """The law, if it is one of labels and phases.
+    """Labels and phases, by their moduli of small fields.
 
     Raises
     ------
     ValueError
-        It is another one.
+        There are none.
     """
     law = solution.form.law
-    if not isinstance(law, PhaseLaw):
+    phases = law.initial()
+    if phases is None:
         raise ValueError(
             f"files and pictures need phases and labels, got {type(law).__name__}"
         )
-    return law
+    return phases
 
 
 def image_of(solution: Solved, sample: int) -> Integer[np.ndarray, "*n"]:

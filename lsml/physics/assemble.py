@@ -104,8 +104,19 @@ def fit(load: Load, law: PhaseLaw) -> tuple[PhaseLaw, MacroLoad]:
         )
     s = max(samples, default=1)
     law = replace(law, labels=law.labels.expand(s, *law.labels.shape[1:]))
-    field, flux, free = (_batched(t, s, law) for t in load.macro())
-    return law, MacroLoad(field, flux, free.real)
+    return law, macro_load(load, law)
+
+
+def macro_load(load: Load, law: PhaseLaw) -> MacroLoad:
+    """The load of one batch, on the microstructures of a law.
+
+    Raises
+    ------
+    ValueError
+        As :func:`fit`.
+    """
+    field, flux, free = (_batched(t, len(law.labels), law) for t in load.macro())
+    return MacroLoad(field, flux, free.real)
 
 
 def _batched(values: Tensor, s: int, law: PhaseLaw) -> Inexact[Tensor, "b c"]:

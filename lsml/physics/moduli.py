@@ -108,7 +108,7 @@ def isotropic(
         raise ValueError(
             f"isotropic takes (E, nu), (K, G) or (lam, mu), got {sorted(given)}"
         )
-    first, second = _as_tensors(list(given.items()))
+    first, second = as_tensors(list(given.items()))
     lame, shear = convert(first, second)
     moduli = torch.stack([lame + 2 * shear, lame, 2 * shear], -1)
     return checked(Stiffness(moduli, CUBIC), f"isotropic({_shown(given)})")
@@ -123,7 +123,7 @@ def cubic(C11: Modulus, C12: Modulus, C44: Modulus) -> Stiffness:  # noqa: N803
         A value that is not finite, or moduli that are not positive definite.
     """
     given = {"C11": C11, "C12": C12, "C44": C44}
-    c11, c12, c44 = _as_tensors(list(given.items()))
+    c11, c12, c44 = as_tensors(list(given.items()))
     moduli = torch.stack([c11, c12, 2 * c44], -1)
     return checked(Stiffness(moduli, CUBIC), f"cubic({_shown(given)})")
 
@@ -176,7 +176,8 @@ def _lame(lam: Tensor, mu: Tensor) -> tuple[Tensor, Tensor]:
     return lam, mu
 
 
-def _as_tensors(given: Sequence[tuple[str, Modulus]]) -> Sequence[Tensor]:
+def as_tensors(given: Sequence[tuple[str, Modulus]]) -> Sequence[Tensor]:
+    """Numbers, or one per sample, of one length."""
     values = [_as_tensor(name, value) for name, value in given]
     try:
         return torch.broadcast_tensors(*values)

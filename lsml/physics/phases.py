@@ -45,13 +45,7 @@ def table_of(phases: Any, read: Callable[[Any], Stiffness], name: str) -> Table:
     """
     if isinstance(phases, (Tensor, np.ndarray)):
         return _array(torch.as_tensor(phases), read, name)
-    rows = _rows(phases, name)
-    lengths = {len(row) for row in rows}
-    if len(lengths) != 1 or 0 in lengths:
-        raise ValueError(
-            f"phases must list one {name} per label, got lists of length "
-            f"{sorted(len(row) for row in rows)}"
-        )
+    rows = listed(phases, name)
     table = [[read(phase) for phase in row] for row in rows]
     patterns = {s.entries for row in table for s in row}
     if len(patterns) > 1:
@@ -70,13 +64,25 @@ def _array(phases: Tensor, read: Callable[[Any], Stiffness], name: str) -> Table
     return moduli, read_out.entries
 
 
-def _rows(phases: Any, name: str) -> list[list[Any]]:
-    """Lists of phases: one for all samples, or one for each."""
+def listed(phases: Any, name: str) -> list[list[Any]]:
+    """Lists of phases: one for all samples, or one for each.
+
+    Raises
+    ------
+    ValueError
+        No phase, or lists of different length.
+    """
     if not isinstance(phases, Sequence) or not phases:
         raise ValueError(f"phases must list one {name} per label")
-    if all(isinstance(p, (list, tuple)) and _nested(p) for p in phases):
-        return [list(row) for row in phases]
-    return [list(phases)]
+    nested = all(isinstance(p, (list, tuple)) and _nested(p) for p in phases)
+    rows = [list(row) for row in phases] if nested else [list(phases)]
+    lengths = {len(row) for row in rows}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ValueError(
+            f"phases must list one {name} per label, got lists of length "
+            f"{sorted(len(row) for row in rows)}"
+        )
+    return rows
 
 
 def _nested(row: Sequence[Any]) -> bool:

@@ -9,7 +9,7 @@ import torch
 from lsml.numerics import safe_div
 from lsml.physics.rules.equilibrium import Equilibrium
 from lsml.problem import Problem
-from lsml.rule import Iterate
+from lsml.rule import Iterate, check_tangent
 from lsml.typing import PerSample, Vector
 
 
@@ -52,6 +52,11 @@ class NonlinearCG(Equilibrium):
             )
         if self.length is not None and not 0 < self.length < float("inf"):
             raise ValueError(f"length = {self.length} must be positive and finite")
+
+    def examine(self, problem: Problem) -> None:
+        """Refuse a law without tangent, unless the length is given."""
+        if self.length is None:
+            check_tangent(problem, type(self).__name__)
 
     def init(self, problem: Problem, x: Vector, k: int) -> tuple[Vector, Conjugate]:
         """No direction so far."""
