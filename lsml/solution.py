@@ -15,6 +15,7 @@ from lsml.numerics import wide
 from lsml.physics.reference import extreme_ratios
 from lsml.problem import Problem
 from lsml.state import SolveState, Status
+from lsml.statistics import PhaseStatistics, phase_statistics
 from lsml.stop import ROUND_OFF
 from lsml.strain_form import StrainForm
 from lsml.typing import Codes, Field, Mask, PerSample
@@ -167,6 +168,19 @@ class Solution:
             bound = (self.state.gap[:, 1] / low).sqrt() / size
             return torch.maximum(bound, unit * high / low)
         return self.error.clamp_min(unit) * torch.maximum(high, share) / low
+
+    def per_phase(self) -> PhaseStatistics:
+        """Volume fraction, moments of strain and stress, and energy of each phase.
+
+        Raises
+        ------
+        ValueError
+            Points that belong to several phases, as with ``staggered``.
+        """
+        form = self.form
+        words, points = form.discretization.differential.words, self.problem.points
+        with torch.set_grad_enabled(self.tracked):
+            return phase_statistics(form.law, words, points, self._field, self._flux)
 
     @property
     def form(self) -> StrainForm:
