@@ -128,8 +128,8 @@ def three_dimensional(solution, stress):
 
 @pytest.mark.parametrize("shape", [(3, 2, 4), (5, 4)])
 def test_equivalents_are_those_of_von_mises(shape):
-    """Against the principal values: √(½ Σ (σ_i − σ_j)²) of the stress, and √(2/9 Σ …) of
-    the strain, in plane strain with its σ_33 and ε_33 = 0.
+    """Against principal values: √(½ Σ (σ_i − σ_j)²) of stress, √(2/9 Σ (ε_i − ε_j)²) of
+    strain, in plane strain with its σ_33 and ε_33 = 0.
 
     Catches √2 on the shear counted twice, and a plane treated as the space.
     """
@@ -190,7 +190,11 @@ def test_histogram_of_a_component_within_limits():
 
 
 def test_load_cases_share_an_image():
-    """Two load cases on each of two images: labels belong to the image, case fastest."""
+    """Two load cases on each of two images: an image is that of its cases, which follow
+    one another.
+
+    Catches labels repeated in the wrong order.
+    """
     labels = random_labels((4, 5), 3, 2)
     loads = np.array([[[1.0, 0], [0, 1.0]], [[1.0, 1.0], [0.5, 0]]])
     both = lsml.solve(lsml.conductivity(labels, [1.0, 5.0, 0.2], loads), tol=1e-10)
