@@ -61,6 +61,8 @@ from lsml.physics.rules.steepest_descent import SteepestDescent as SteepestDesce
 from lsml.problem import LippmannSchwinger as LippmannSchwinger
 from lsml.problem import Problem as Problem
 from lsml.reduced.basis import ReducedBasis as ReducedBasis
+from lsml.representative import RepresentativeEstimate as RepresentativeEstimate
+from lsml.representative import representative as representative
 from lsml.rule import UpdateRule as UpdateRule
 from lsml.safeguard import Safeguarded as Safeguarded
 from lsml.schedule import Schedule as Schedule
