@@ -119,10 +119,16 @@ class Solution:
         """Periodic part of the displacement; add mean_strain · position for the whole.
 
         At the first corner of each voxel, at its centre for `fourier`, component i in
-        the middle of its first face along i for `staggered`; zero mean.
+        the middle of its first face along i for `staggered`; zero mean. Along an axis
+        that is not periodic, at all n + 1 corners.
         """
+        form = DisplacementForm(self.form)
         with torch.set_grad_enabled(self.tracked):
-            return DisplacementForm(self.form).displacement(self._field)
+            if self.form.exact:
+                u = form.displacement(self._field)
+            else:
+                u = form.split(form.project(self.state.x))[0]
+            return self.form.discretization.corners(u)
 
     @property
     def gradient(self) -> Inexact[Tensor, "b *v"]:

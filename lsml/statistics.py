@@ -1,8 +1,8 @@
 """Fields phase by phase: means, second moments, equivalents, histograms, energy."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -11,16 +11,10 @@ from jaxtyping import Float, Inexact, Integer
 from torch import Tensor
 
 from lsml.discretization import Words
+from lsml.equivalents import Measure, Points, Size, measures
 from lsml.law import Law, PhaseLaw
-from lsml.mandel import DIMENSION
 from lsml.numerics import wide
 from lsml.typing import Field
-
-ALIKE = 1e-9  # of a stiffness, up to which two count as the same
-
-Points = Inexact[Tensor, "b q c v"]
-Size = Float[Tensor, "b q v"]
-Measure = Callable[[Points], Size]
 
 
 class Histogram(NamedTuple):
@@ -254,62 +248,12 @@ def phase_statistics(
     labels = labels.repeat_interleave(len(field) // len(labels), 0)
     owners = Owners(labels, law.coefficients.shape[1])
     x, y = (f.unflatten(1, (points, -1)).flatten(3) for f in (field, flux))
-    third = partial(_normal_stress, law.table.detach(), owners.labels)
-    of_field, of_flux = MEASURES.get(words.field, (_length, _length))
+    of_field, of_flux = measures(words, law.table.detach(), labels)
     density = law.energy(field).flatten(2).mean(1)
     return PhaseStatistics(
         owners.voxels() / labels.shape[1],
-        PhaseField(x, owners, partial(of_field, _none), words.components),
-        PhaseField(y, owners, partial(of_flux, third), words.components),
+        PhaseField(x, owners, of_field, words.components),
+        PhaseField(y, owners, of_flux, words.components),
         owners.total(density) / labels.shape[1],
         words,
     )
-
-
-Third = Callable[[Points], Inexact[Tensor, "b q v"]]
-
-
-def _none(x: Points) -> Inexact[Tensor, "b q v"]:
-    """ε_33 of plane strain."""
-    return torch.zeros_like(x[:, :, 0])
-
-
-def _length(third: Third, x: Points) -> Size:
-    return x.abs().square().sum(2).sqrt()
-
-
-def _von_mises(weight: float, third: Third, x: Points) -> Size:
-    """√(weight · deviator : deviator) of Mandel components."""
-    d = DIMENSION[x.shape[2]]
-    normal, shear = x[:, :, :d], x[:, :, d:]
-    if d == 2:
-        normal = torch.cat([normal, third(x)[:, :, None]], 2)
-    deviator = normal - normal.mean(2, keepdim=True)
-    square = deviator.square().sum(2) + shear.square().sum(2)
-    return (weight * square).sqrt()
-
-
-MEASURES: dict[str, tuple[Callable[..., Size], Callable[..., Size]]] = {
-    "strain": (partial(_von_mises, 2 / 3), partial(_von_mises, 3 / 2))
-}
-
-
-def _normal_stress(
-    table: Inexact[Tensor, "t p c c"], labels: Integer[Tensor, "b v"], x: Points
-) -> Inexact[Tensor, "b q v"]:
-    """σ_33 = ν (σ_11 + σ_22) of isotropic phases in plane strain."""
-    first, second = table[..., 0, 0], table[..., 0, 1]
-    unit = torch.eye(3, dtype=table.dtype, device=table.device)
-    coupled = torch.zeros_like(unit)
-    coupled[0, 1] = coupled[1, 0] = 1.0
-    coupled[2, 2] = -1.0
-    plain = first[..., None, None] * unit + second[..., None, None] * coupled
-    if bool(((table - plain).abs() > ALIKE * first[..., None, None]).any()):
-        raise ValueError(
-            "the equivalent stress in plane strain needs isotropic phases: the "
-            "stress along the third axis is not known of others"
-        )
-    total = first + second
-    poisson = torch.where(total == 0, 0.0, second / total)
-    poisson = poisson.repeat_interleave(len(labels) // len(poisson), 0)
-    return poisson.gather(1, labels.long())[:, None] * (x[:, :, 0] + x[:, :, 1])
