@@ -138,7 +138,7 @@ class Discretization(ABC):
         """Whether potentials may have a gradient on average, which is to be held."""
         return False
 
-    def corners(self, u: Potential) -> Potential:
+    def corners(self, u: Potential) -> Inexact[Tensor, "b m *all"]:
         """A potential as it is handed out."""
         return u
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 import lsml
 from lsml import exact
-from lsml.representative import Moments, RepresentativeEstimate, representative
+from lsml.realizations import Moments, RepresentativeEstimate, representative
 
 KAPPA = [1.0, 6.0]
 

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Inexact
 from torch import Tensor
 
 from lsml.discretization import (
@@ -80,7 +80,7 @@ class Faced(Multilinear):
             found[last] = found[last][:half]
         return found
 
-    def corners(self, u: Potential) -> Potential:
+    def corners(self, u: Potential) -> Inexact[Tensor, "b m *all"]:
         """With the zeros on Dirichlet faces, so that n + 1 corners are there."""
         for a, kind in enumerate(self._axes):
             u = u if kind.moves else kind.spread(u, a - self.grid.ndim)
