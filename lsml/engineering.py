@@ -84,9 +84,13 @@ def anisotropy(stiffness: Float[Tensor, "b c c"]) -> Anisotropy:
     universal = (rank * (ratio - 1)).sum(1)
     half = universal * {2: 1.0, 3: 5 / 12}[d]  # (A + 1/A)/2 − 1
     unit = torch.tensor([float(d), 2.0]).to(stiffness)
+    bulk, shear = (voigt / unit).unbind(1)
+    bulk_reuss, shear_reuss = (reuss / unit).unbind(1)
     return Anisotropy(
-        *(voigt / unit).unbind(1),
-        *(reuss / unit).unbind(1),
+        bulk,
+        shear,
+        bulk_reuss,
+        shear_reuss,
         far / stiffness.flatten(1).norm(dim=1),
         universal,
         (rank * ratio.log().square()).sum(1).sqrt(),

@@ -35,7 +35,7 @@ class Moments(NamedTuple):
     Merged batch by batch without loss of digits (Chan, Golub & LeVeque 1983).
     """
 
-    count: int
+    number: int
     mean: Inexact[Tensor, "*c"]
     square: Float[Tensor, "*c"]
 
@@ -44,10 +44,10 @@ class Moments(NamedTuple):
         values = batch.detach().to(wide(batch.dtype))
         n, mean = len(values), values.mean(0)
         square = (values - mean).abs().square().sum(0)
-        if self.count == 0:
+        if self.number == 0:
             return Moments(n, mean, square)
-        whole, step = self.count + n, mean - self.mean
-        between = step.abs().square() * (self.count * n / whole)
+        whole, step = self.number + n, mean - self.mean
+        between = step.abs().square() * (self.number * n / whole)
         return Moments(
             whole, self.mean + step * (n / whole), self.square + square + between
         )
@@ -188,10 +188,10 @@ def representative(  # noqa: PLR0913 (the public entry)
         seen = seen.merged(found.stiffness)
         widths = widths.merged(_half_widths(found))
         estimate = _estimate(seen, widths, confidence)
-        enough = accuracy is not None and seen.count >= least
+        enough = accuracy is not None and seen.number >= least
         if enough and accuracy is not None and estimate.relative <= accuracy:
             break
-        if most is not None and seen.count >= most:
+        if most is not None and seen.number >= most:
             break
     if estimate is None:
         raise ValueError("cells hold no realization")
@@ -201,10 +201,10 @@ def representative(  # noqa: PLR0913 (the public entry)
 def _estimate(
     seen: Moments, widths: Moments, confidence: float
 ) -> RepresentativeEstimate:
-    variance = seen.square / (seen.count - 1) if seen.count >= FEW else torch.nan
+    variance = seen.square / (seen.number - 1) if seen.number >= FEW else torch.nan
     deviation = torch.as_tensor(variance).expand_as(seen.square).sqrt()
     return RepresentativeEstimate(
-        seen.mean, deviation, seen.count, confidence, widths.mean
+        seen.mean, deviation, seen.number, confidence, widths.mean
     )
 
 
@@ -269,8 +269,8 @@ def _check_accuracy(accuracy: float) -> None:
 
 def _check_alike(seen: Moments, found: EffectiveStiffness) -> None:
     shape = tuple(found.stiffness.shape[1:])
-    if seen.count and tuple(seen.mean.shape) != shape:
+    if seen.number and tuple(seen.mean.shape) != shape:
         raise ValueError(
-            f"realization {seen.count} has an effective tensor {shape}, those before "
+            f"realization {seen.number} has an effective tensor {shape}, those before "
             f"it {tuple(seen.mean.shape)}: give cells of one kind"
         )

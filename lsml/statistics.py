@@ -28,21 +28,21 @@ class Histogram(NamedTuple):
 
 
 class Owners(NamedTuple):
-    """To which of ``count`` phases each voxel belongs."""
+    """To which of ``phases`` phases each voxel belongs."""
 
     labels: Integer[Tensor, "b v"]
-    count: int
+    phases: int
 
     def total(self, values: Inexact[Tensor, "b v"]) -> Inexact[Tensor, "b p"]:
         """Sum of the values of each phase's voxels, in float64."""
         b = len(values)
-        start = torch.arange(b, device=values.device)[:, None] * self.count
+        start = torch.arange(b, device=values.device)[:, None] * self.phases
         place = (self.labels.long() + start).flatten()
         empty = torch.zeros(
-            b * self.count, dtype=wide(values.dtype), device=values.device
+            b * self.phases, dtype=wide(values.dtype), device=values.device
         )
         summed = empty.index_add(0, place, values.flatten().to(empty.dtype))
-        return summed.unflatten(0, (b, self.count))
+        return summed.unflatten(0, (b, self.phases))
 
     def voxels(self) -> Float[Tensor, "b p"]:
         """Of each phase."""
@@ -52,7 +52,7 @@ class Owners(NamedTuple):
         """For each sample, the values in each phase."""
         for image, sizes in zip(self.labels, values, strict=True):
             order = image.argsort(stable=True)
-            counts = torch.bincount(image.long(), minlength=self.count)
+            counts = torch.bincount(image.long(), minlength=self.phases)
             ends = counts.cumsum(0)[:-1].tolist()
             sorted_ = sizes[:, order].detach().cpu().numpy()
             yield [part.ravel() for part in np.split(sorted_, ends, axis=1)]

@@ -72,7 +72,8 @@ class StrainForm(Problem):
     def tags(self) -> Tags:
         """Those of the law, and compatible; fields that are not take an exact Γ."""
         known = self.law.tags | {"compatible"}
-        return known if self.exact else known - {"resolvable"}
+        needing: Tags = frozenset() if self.exact else frozenset({"resolvable"})
+        return known - needing
 
     @property
     def exact(self) -> bool:
