@@ -71,9 +71,8 @@ class StrainForm(Problem):
     @property
     def tags(self) -> Tags:
         """Those of the law, and compatible; fields that are not take an exact Γ."""
-        known = self.law.tags | {"compatible"}
-        needing: Tags = frozenset() if self.exact else frozenset({"resolvable"})
-        return known - needing
+        known: Tags = self.law.tags | {"compatible"}
+        return known if self.exact else known - {"resolvable"}
 
     @property
     def exact(self) -> bool:
