@@ -70,6 +70,8 @@ from lsml.physics.rules.recycled import Recycled as Recycled
 from lsml.physics.rules.steepest_descent import SteepestDescent as SteepestDescent
 from lsml.problem import LippmannSchwinger as LippmannSchwinger
 from lsml.problem import Problem as Problem
+from lsml.realizations import RepresentativeEstimate as RepresentativeEstimate
+from lsml.realizations import representative as representative
 from lsml.reduced.basis import ReducedBasis as ReducedBasis
 from lsml.rule import UpdateRule as UpdateRule
 from lsml.safeguard import Safeguarded as Safeguarded

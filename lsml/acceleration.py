@@ -108,7 +108,8 @@ def elastic_elements(strain: StrainForm) -> bool:
     scheme = strain.discretization
     elastic = scheme.differential == symmetric_gradient(scheme.grid.ndim)
     phases = isinstance(strain.law, PhaseLaw)
-    return isinstance(scheme, Multilinear) and elastic and phases
+    elements = isinstance(scheme, Multilinear) and scheme.periodic
+    return elements and elastic and phases
 
 
 @lru_cache(maxsize=1)

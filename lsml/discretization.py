@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lsml.grid import Grid
 from lsml.numerics import linear, wide
-from lsml.typing import Field, Potential
+from lsml.typing import Field, PerSample, Potential
 
 Term = tuple[int, int, int, float]
 L = TypeVar("L")
@@ -107,6 +107,56 @@ class Discretization(ABC):
     def voxel_symbol(self, device: torch.device) -> Complex[Tensor, "m d *k"]:
         """Symbol of ``voxel_gradient``'s partial derivatives."""
         return torch.stack(self.symbols(device)).mean(0)
+
+    @property
+    def faces(self) -> tuple[str, ...]:
+        """What bounds the cell across each axis."""
+        return ("periodic",) * self.grid.ndim
+
+    @property
+    def plain(self) -> "Discretization":
+        """The same scheme in a periodic cell."""
+        return self
+
+    @property
+    def periodic(self) -> bool:
+        """Whether fields repeat along every axis."""
+        return set(self.faces) == {"periodic"}
+
+    @property
+    def lattice(self) -> tuple[int, ...]:
+        """Places with a potential, along each axis."""
+        return self.grid.shape
+
+    @property
+    def moves(self) -> bool:
+        """Whether a uniform potential is possible."""
+        return True
+
+    @property
+    def holds_mean(self) -> bool:
+        """Whether potentials may have a gradient on average, which is to be held."""
+        return False
+
+    def corners(self, u: Potential) -> Inexact[Tensor, "b m *all"]:
+        """A potential as it is handed out."""
+        return u
+
+    def angles(self, device: torch.device) -> list[Float[Tensor, " k"]]:
+        """Phase advance per voxel of each frequency, along each axis."""
+        return self.grid.angles(device)
+
+    def forward(self, drive: Potential) -> Tensor:
+        """Spectrum on which N acts."""
+        return self.grid.fft(drive)
+
+    def backward(self, hat: Tensor) -> Potential:
+        """Potential of a spectrum."""
+        return self.grid.ifft(hat)
+
+    def equivalence(self, matrix: Float[Tensor, "s c c"]) -> PerSample:
+        """Least ratio of BᵀC⁰B/q to N⁻¹, of which 1 is the greatest: here N inverts."""
+        return torch.ones(len(matrix), dtype=torch.float64, device=matrix.device)
 
     def average(self, at: Field) -> Inexact[Tensor, "b k"]:
         """Volume average of a field given at the points, accumulated in float64."""

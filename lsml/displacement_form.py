@@ -6,6 +6,7 @@ those of the strain form, because x = x̄ + B u + ē turns every step into the o
 """
 
 from dataclasses import dataclass, replace
+from math import prod
 
 import torch
 from jaxtyping import Inexact
@@ -53,13 +54,22 @@ class DisplacementForm(Problem):
         """Components m of the displacement."""
         return self.strain.discretization.differential.potentials
 
+    @property
+    def lattice(self) -> tuple[int, ...]:
+        """Displacements along each axis."""
+        return self.strain.discretization.lattice
+
+    @property
+    def unknowns(self) -> int:
+        """Numbers of the displacement in a row."""
+        return self.potentials * prod(self.lattice)
+
     def split(
         self, x: Vector
     ) -> tuple[Inexact[Tensor, "b m *n"], Inexact[Tensor, "b c"]]:
         """Displacement and free mean; what stands in prescribed components is void."""
-        grid = self.strain.grid
-        size = self.potentials * grid.size
-        u = x[:, :size].unflatten(1, (self.potentials, *grid.shape))
+        grid, size = self.strain.grid, self.unknowns
+        u = x[:, :size].unflatten(1, (self.potentials, *self.lattice))
         if x.shape[1] > size:
             return u, self.strain.load.free * x[:, size:] / grid.size**0.5
         return u, x.new_zeros(len(x), self.strain.background.shape[1])
@@ -75,7 +85,7 @@ class DisplacementForm(Problem):
     def start(self) -> Vector:
         """No fluctuation."""
         background = self.strain.background
-        u = background.new_zeros(self.batch, self.potentials, *self.strain.grid.shape)
+        u = background.new_zeros(self.batch, self.potentials, *self.lattice)
         return self.join(u, torch.zeros_like(background))
 
     def enter(self, field: Field) -> Vector:
@@ -87,7 +97,7 @@ class DisplacementForm(Problem):
     def increment(self, x: Vector) -> Field:
         """B u + ē."""
         u, mean = self.split(x)
-        field = self.strain.discretization.gradient(u)
+        field = self.strain.discretization.gradient(self.strain.green.held(u))
         if self.strain.green.free is None:
             return field
         return field + self.strain.spread(mean)
@@ -106,7 +116,8 @@ class DisplacementForm(Problem):
         uniform = (mean + self.strain.background).reshape(
             *mean.shape, *[1] * self.strain.grid.ndim
         )
-        return self.strain.discretization.voxel_gradient(u) + uniform
+        held = self.strain.green.held(u)
+        return self.strain.discretization.voxel_gradient(held) + uniform
 
     def voxel_flux(self, x: Vector) -> Field:
         """σ of the average where the law is linear, which is the average of σ."""
@@ -114,7 +125,7 @@ class DisplacementForm(Problem):
             return super().voxel_flux(x)
         return self.strain.law(self.voxel_field(x))
 
-    def displacement(self, field: Field) -> Inexact[Tensor, "b m *n"]:
+    def displacement(self, field: Field) -> Inexact[Tensor, "b m *w"]:
         """Periodic displacement of the compatible part of a field.
 
         Read from the field even where x holds it, so that no derivative asks for modes
@@ -145,9 +156,9 @@ class DisplacementForm(Problem):
 
     def project(self, d: Vector) -> Vector:
         """Every increment is; translations, which no field shows, are none."""
-        size = self.potentials * self.strain.grid.size
-        u = d[:, :size].unflatten(1, (self.potentials, -1))
-        u = (u - u.mean(2, keepdim=True)).flatten(1)
+        size = self.unknowns
+        u = d[:, :size].unflatten(1, (self.potentials, *self.lattice))
+        u = self.strain.green.settle(u).flatten(1)
         return torch.cat([u, d[:, size:]], 1) if d.shape[1] > size else u
 
     def _pull(self, flux: Field) -> Vector:

@@ -1,4 +1,4 @@
-"""Young's, Poisson's and shear constants of a Mandel stiffness."""
+"""Young's, Poisson's and shear constants of a Mandel stiffness, and its anisotropy."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lsml.mandel import DIMENSION
+from lsml.mandel import DIMENSION, projectors
 
 
 @dataclass(frozen=True)
@@ -38,3 +38,62 @@ def engineering_constants(stiffness: Float[Tensor, "b c c"]) -> EngineeringConst
     itself = torch.eye(d, dtype=torch.bool, device=nu.device)
     nu = nu.masked_fill(itself, torch.nan)
     return EngineeringConstants(1 / diagonal[:, :d], nu, 1 / (2 * diagonal[:, d:]))
+
+
+@dataclass(frozen=True)
+class Anisotropy:
+    """How far a stiffness is from isotropic ones, one row per sample.
+
+    Attributes
+    ----------
+    K, G : bulk and shear modulus of the nearest isotropic stiffness, that of least
+        Euclidean distance |C − C_iso|; they are Voigt's averages. In 2-D K is the bulk
+        modulus of the plane, λ + μ.
+    K_reuss, G_reuss : those of the nearest isotropic compliance, Reuss's averages.
+    distance : |C − C_iso|/|C|, from 0.
+    universal : 5 G/G_R + K/K_R − 6, in 2-D 2 G/G_R + K/K_R − 3; 0 for isotropic ones
+        only (Ranganathan & Ostoja-Starzewski 2008, Phys. Rev. Lett. 101).
+    log : √(5 ln²(G/G_R) + ln²(K/K_R)), in 2-D with 2 for 5 (Kube 2016, AIP Adv. 6).
+    zener : ratio A ≥ 1 of the two shear moduli of the cubic crystal (in 2-D: square
+        symmetry) that has this universal index; 1/A has it too.
+    isotropic : the nearest one, a Mandel matrix.
+    """
+
+    K: Float[Tensor, " b"]
+    G: Float[Tensor, " b"]
+    K_reuss: Float[Tensor, " b"]
+    G_reuss: Float[Tensor, " b"]
+    distance: Float[Tensor, " b"]
+    universal: Float[Tensor, " b"]
+    log: Float[Tensor, " b"]
+    zener: Float[Tensor, " b"]
+    isotropic: Float[Tensor, "b c c"]
+
+
+def anisotropy(stiffness: Float[Tensor, "b c c"]) -> Anisotropy:
+    """Nearest isotropic stiffness and indices of a Mandel stiffness."""
+    d = DIMENSION[stiffness.shape[-1]]
+    parts = projectors(stiffness.shape[-1]).to(stiffness)
+    rank = parts.diagonal(dim1=1, dim2=2).sum(1)
+    voigt = torch.einsum("kij,bij->bk", parts, stiffness) / rank
+    compliance = torch.linalg.inv(stiffness)
+    reuss = rank / torch.einsum("kij,bij->bk", parts, compliance)
+    nearest = torch.einsum("bk,kij->bij", voigt, parts)
+    far = (stiffness - nearest).flatten(1).norm(dim=1)
+    ratio = voigt / reuss
+    universal = (rank * (ratio - 1)).sum(1)
+    half = universal * {2: 1.0, 3: 5 / 12}[d]  # (A + 1/A)/2 − 1
+    unit = torch.tensor([float(d), 2.0]).to(stiffness)
+    bulk, shear = (voigt / unit).unbind(1)
+    bulk_reuss, shear_reuss = (reuss / unit).unbind(1)
+    return Anisotropy(
+        bulk,
+        shear,
+        bulk_reuss,
+        shear_reuss,
+        far / stiffness.flatten(1).norm(dim=1),
+        universal,
+        (rank * ratio.log().square()).sum(1).sqrt(),
+        1 + half + (half * (half + 2)).clamp_min(0).sqrt(),
+        nearest,
+    )

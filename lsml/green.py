@@ -4,15 +4,17 @@ from dataclasses import dataclass, replace
 from math import prod
 
 import torch
-from jaxtyping import Complex, Float, Inexact
+from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from lsml.discretization import Discretization, triangle
+from lsml.hold import Hold
 from lsml.memory import demand
 from lsml.numerics import linear, rows_of
 from lsml.typing import Codes, Field, PerSample, Potential, Voxels
 
 SINGULAR = 1e-20  # share of the largest |k|² under which a mode has no gradient
+IDLE = 1e-9  # share of the largest mean field under which a flux makes none
 CHUNK = 2**16  # frequencies inverted at a time
 
 
@@ -26,11 +28,13 @@ class GreenOperator:
         row; zero where a mode has no gradient. Real where the scheme is symmetric.
     free : c × c compliance of the mean components that the load leaves free, zero
         elsewhere; one per sample or shared; None when the whole mean is prescribed.
+    hold : None where potentials have no mean field anyway, as in a periodic cell.
     """
 
     discretization: Discretization
     inverse: Inexact[Tensor, "s p *k"]
     free: Inexact[Tensor, "f c c"] | None = None
+    hold: Hold | None = None
 
     def __call__(self, tau: Field) -> Field:
         """Field that the polarization τ leaves behind: x = x̄ − Γτ."""
@@ -39,11 +43,22 @@ class GreenOperator:
 
     def pull(self, flux: Field) -> Potential:
         """Bᵀ flux averaged over the points: what drives the potential."""
-        return self.discretization.transpose(flux) / self.discretization.points
+        drive = self.discretization.transpose(flux) / self.discretization.points
+        return drive if self.hold is None else self.hold.relieve(drive)
 
     def potential(self, drive: Potential) -> Potential:
         """N drive: three forward and three inverse real transforms in 3-D."""
         return linear(drive, self._solve, self._solve)
+
+    def settle(self, u: Potential) -> Potential:
+        """A potential without translation, which no field shows, and held."""
+        if self.discretization.moves:
+            u = u - u.flatten(2).mean(2).reshape(*u.shape[:2], *[1] * (u.ndim - 2))
+        return self.held(u)
+
+    def held(self, u: Potential) -> Potential:
+        """A potential without mean field; in a periodic cell they all are."""
+        return u if self.hold is None else self.hold.settle(u)
 
     def uniform(self, flux: Field) -> Inexact[Tensor, "b c *one"]:
         """Mean of Γ flux, spread over the points: zero unless a mean is free."""
@@ -79,7 +94,7 @@ class GreenOperator:
         hat = grid.fft(values.double()[:, None]).unflatten(0, (len(drive), -1))
         return grid.ifft((drive[:, None] * hat).flatten(0, 1)).to(values.dtype)
 
-    def _times_inverse(self, hat: Complex[Tensor, "s l m *k"]) -> Tensor:
+    def _times_inverse(self, hat: Inexact[Tensor, "s l m *k"]) -> Tensor:
         """N of each reference medium times its spectra."""
         out = torch.zeros_like(hat)
         for place, (i, j) in enumerate(triangle(hat.shape[2])):
@@ -92,12 +107,16 @@ class GreenOperator:
     def select(self, samples: Codes, batch: int) -> "GreenOperator":
         """Of some of ``batch`` samples."""
         free = None if self.free is None else rows_of(self.free, samples, batch)
-        return replace(self, inverse=rows_of(self.inverse, samples, batch), free=free)
+        hold = self.hold
+        if hold is not None:
+            hold = Hold(*(rows_of(part, samples, batch) for part in hold))
+        inverse = rows_of(self.inverse, samples, batch)
+        return replace(self, inverse=inverse, free=free, hold=hold)
 
     def _solve(self, drive: Tensor) -> Tensor:
-        grid = self.discretization.grid
-        hat = grid.fft(drive).unflatten(0, (self.inverse.shape[0], -1))
-        return grid.ifft(self._times_inverse(hat).flatten(0, 1))
+        scheme = self.discretization
+        hat = scheme.forward(drive).unflatten(0, (self.inverse.shape[0], -1))
+        return self.held(scheme.backward(self._times_inverse(hat).flatten(0, 1)))
 
 
 def green_operator(
@@ -112,10 +131,26 @@ def green_operator(
     """
     matrix = reference.detach().real.double()
     inverse = inverse_stiffness(discretization, matrix, reference.real.dtype)
+    hold = held_mean(discretization, inverse) if discretization.holds_mean else None
     if not bool(free.any()):
-        return GreenOperator(discretization, inverse)
+        return GreenOperator(discretization, inverse, None, hold)
     compliance = free_compliance(matrix, free).to(reference.dtype)
-    return GreenOperator(discretization, inverse, compliance)
+    return GreenOperator(discretization, inverse, compliance, hold)
+
+
+def held_mean(discretization: Discretization, inverse: Float[Tensor, "s p *k"]) -> Hold:
+    """What holds the mean field on this medium, computed in float64."""
+    c, q = discretization.differential.components, discretization.points
+    grid, s = discretization.grid, len(inverse)
+    plain = GreenOperator(discretization, inverse.double())
+    unit = torch.eye(c, dtype=torch.float64, device=inverse.device).repeat(1, q)
+    fluxes = unit.reshape(c, q * c, *[1] * grid.ndim).expand(-1, -1, *grid.shape)
+    drives = plain.pull(fluxes.contiguous()) / grid.size**0.5
+    answers = plain.potential(drives.repeat(s, *[1] * (drives.ndim - 1)))
+    answers = answers.unflatten(0, (s, c))
+    means = answers.flatten(2) @ drives.flatten(1).mT
+    compliance = torch.linalg.pinv(means, rtol=IDLE, hermitian=True)
+    return Hold(*(t.to(inverse.dtype) for t in (answers, drives[None], compliance)))
 
 
 def inverse_stiffness(
@@ -128,12 +163,11 @@ def inverse_stiffness(
     Those are the mean and, where a stencil has them, hourglass modes. Inverted a few
     frequencies at a time, so that nothing but N is ever as large as a field.
     """
-    shape = discretization.grid.shape
-    half = (*shape[:-1], shape[-1] // 2 + 1)
+    half = tuple(len(theta) for theta in discretization.angles(matrix.device))
     m = discretization.differential.potentials
     entries = len(matrix) * len(triangle(m))
     bytes_needed = prod(half) * entries * dtype.itemsize
-    cells = " × ".join(str(n) for n in shape)
+    cells = " × ".join(str(n) for n in discretization.grid.shape)
     demand(bytes_needed, matrix.device, f"the Green operator of {cells} voxels")
     step = max(1, CHUNK * half[0] // prod(half))
     blocks = [slice(i, min(i + step, half[0])) for i in range(0, half[0], step)]

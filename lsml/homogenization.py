@@ -7,20 +7,18 @@ error of at most the geometric mean of those of its row and column.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Unpack
 
-import numpy as np
 import torch
-from jaxtyping import Float, Integer
-from numpy.typing import NDArray
+from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from lsml.acceleration import Compile, accelerate
 from lsml.criteria import STIFFNESS, check_scalars, check_stop, of_stiffness
 from lsml.displacement_form import DisplacementForm
+from lsml.effective import EffectiveStiffness as EffectiveStiffness
 from lsml.energy import Spectrum
-from lsml.engineering import EngineeringConstants, engineering_constants
 from lsml.gradients import Detached, Task
 from lsml.inputs import ProblemOptions, as_problem, as_rule, check_limits
 from lsml.law import PhaseLaw
@@ -31,60 +29,9 @@ from lsml.rule import UpdateRule
 from lsml.running import Run
 from lsml.solution import Solution
 from lsml.state import SolveState, Status
-from lsml.stop import ROUND_OFF
+from lsml.stop import ROUND_OFF, RelativeResidual, StopCriterion
 from lsml.strain_form import MacroLoad, StrainForm
 from lsml.typing import PerSample, Vector
-
-
-@dataclass(frozen=True)
-class EffectiveStiffness:
-    """Mandel stiffness (b, c, c) of b microstructures; ``np.asarray`` gives it.
-
-    Attributes
-    ----------
-    stiffness : symmetric; differentiable with respect to the moduli. The Galerkin
-        value, which is the upper end of the interval but for rounding; where predicted,
-        less what further iterations are expected to take from the diagonal.
-    lower, upper : certified interval of each diagonal entry, rounding included; with
-        pores it is one-sided, and the lower end 0.
-    iterations : of each load case.
-    solution : the unit load cases, b·c samples, load case fastest.
-    """
-
-    stiffness: Float[Tensor, "b c c"]
-    lower: Float[Tensor, "b c"]
-    upper: Float[Tensor, "b c"]
-    iterations: Integer[Tensor, "b c"]
-    solution: Solution
-
-    def __array__(
-        self, dtype: Any = None, copy: bool | None = None
-    ) -> NDArray[np.float64]:
-        """The stiffness as NumPy sees it."""
-        array = self.stiffness.detach().cpu().numpy()
-        return np.array(array, dtype=dtype, copy=copy)
-
-    def engineering(self) -> EngineeringConstants:
-        """E, ν and G along the grid axes; see :class:`EngineeringConstants`.
-
-        Raises
-        ------
-        ValueError
-            This is no stiffness.
-        """
-        words = self.solution.form.discretization.differential.words
-        if words.field != "strain":
-            raise ValueError(f"a {words.coefficient} has no engineering constants")
-        return engineering_constants(self.stiffness)
-
-    def __repr__(self) -> str:
-        """Diagonals and the widest interval."""
-        diagonal = self.stiffness.detach().diagonal(dim1=1, dim2=2)
-        width = float(((self.upper - self.lower) / self.upper).max())
-        bound = f"relative width ≤ {width:.1e}"
-        if bool((self.lower == 0).any()):
-            bound = "bounded from above only"
-        return f"EffectiveStiffness(diagonal {diagonal.tolist()}, {bound})"
 
 
 def homogenize(  # noqa: PLR0913 (the public entry)
@@ -106,7 +53,10 @@ def homogenize(  # noqa: PLR0913 (the public entry)
     m : labels or a problem, as in :func:`lsml.solve`; its load and its eigenstrain
         have no influence.
     tol : relative half-width of the certified interval of each diagonal entry. With
-        pores, where there is no interval, the relative residual of :func:`lsml.solve`.
+        pores, where there is no interval, and with complex moduli, the relative
+        residual of :func:`lsml.solve`.
+    rule : complex moduli have no energy that conjugate gradients could minimize: take
+        ``"bicgstab"`` or ``"moulinec"``. The effective tensor is complex then.
     stop : ``"certified"``, or ``"predict"`` to stop as soon as the relative error of
         the predicted diagonal is expected to be below ``tol``. Such samples are
         PREDICTED, not CONVERGED. Conjugate gradients only.
@@ -127,27 +77,48 @@ def homogenize(  # noqa: PLR0913 (the public entry)
             f"homogenize needs a compatible problem, got {type(m).__name__}"
         )
     check_scalars(stop, chosen)
-    if not {"symmetric", "positive"} <= problem.tags:
-        raise ValueError(
-            "homogenize bounds energies and needs a problem that is symmetric and "
-            f"positive, this one is {sorted(problem.tags)}: solve unit loads and take "
-            "mean_flux"
-        )
     if "linear" not in problem.tags:
         raise ValueError(
             "homogenize needs linear phases, whose effective stiffness is one tensor; "
             f"this is {type(problem.strain.law).__name__}: take lsml.load_path"
         )
+    check_form(problem.strain)
     unit = unit_loads(problem.strain.referred(chosen.reference))
     form, engine, seconds = accelerate(DisplacementForm(unit), compile)
     assert isinstance(form, DisplacementForm)
     spectrum = Spectrum(*extreme_ratios(form.strain))
-    criterion = of_stiffness(stop, spectrum, tol)
+    criterion = criterion_for(form, stop, spectrum, tol)
     run = Run(Task(form, chosen, None, criterion, max_iter), started, engine, seconds)
     solution = run(Detached(), record=False, progress=progress, quadrature=False)
     if throw:
         solution.check()
     return read_out(form, solution, spectrum)
+
+
+def check_form(form: StrainForm) -> None:
+    """Refuse what has no effective tensor that load cases would tell.
+
+    Raises
+    ------
+    ValueError
+        The law is not linear and symmetric, as real or as complex numbers.
+    """
+    phases = isinstance(form.law, PhaseLaw) and "linear" in form.tags
+    if not phases and not {"symmetric", "positive"} <= form.tags:
+        raise ValueError(
+            "homogenize bounds energies and needs a problem that is symmetric and "
+            f"positive, this one is {sorted(form.tags)}: solve unit loads and take "
+            "mean_flux"
+        )
+
+
+def criterion_for(
+    form: DisplacementForm, stop: str, spectrum: Spectrum, tol: float
+) -> StopCriterion:
+    """The named one, or the residual where complex fields have no energy to bound."""
+    if form.strain.background.is_complex():
+        return RelativeResidual(tol)
+    return of_stiffness(stop, spectrum, tol)
 
 
 def unit_loads(form: StrainForm) -> StrainForm:
@@ -161,7 +132,7 @@ def unit_loads(form: StrainForm) -> StrainForm:
         law=form.law.without_eigenfield(),
         green=replace(form.green, free=None),
         background=unit,
-        load=MacroLoad(unit, zero, zero),
+        load=MacroLoad(unit, zero, zero.real),
         double=None if form.double is None else unit_loads(form.double),
     )
 
@@ -171,29 +142,51 @@ def read_out(
 ) -> EffectiveStiffness:
     """Galerkin values <ε_i : C ε_j>, less what is predicted, and the intervals."""
     assert isinstance(form.strain.law, PhaseLaw)
-    x, c = solution.state.x.detach(), form.strain.load.field.shape[1]
-    flux, force = form.mean_flux(x), form.force(x)
-    rows = []
-    for i in range(c):
-        other = x.unflatten(0, (-1, c))[:, i].repeat_interleave(c, 0)
-        rows.append(flux[:, i] - form.pairing(force, other).to(flux.dtype))
-    stiffness = torch.stack(rows, 1).unflatten(0, (-1, c))
-    symmetric = (stiffness + stiffness.transpose(1, 2)) / 2
+    force = form.force(solution.state.x.detach())
+    symmetric = galerkin(form, solution.state.x.detach(), force)
+    c = symmetric.shape[-1]
     with torch.no_grad():
-        upper = symmetric.diagonal(dim1=1, dim2=2)
+        middle = symmetric.diagonal(dim1=1, dim2=2).real
         most, likely = gaps(form, force, solution.state, spectrum)
-        lower = (upper.double() - most.unflatten(0, (-1, c))).to(upper.dtype)
+        radius = most.unflatten(0, (-1, c))
+        lower = (middle.double() - radius).to(middle.dtype)
+        above = radius.to(middle.dtype) if symmetric.is_complex() else 0
         slack = rounding(form.strain)
-        rest = likely.unflatten(0, (-1, c)).to(upper.dtype)
-        loose = idle(form.strain.law, form.strain.discretization.differential)
+        rest = likely.unflatten(0, (-1, c)).to(middle.dtype)
+        loose = idle(form.strain.law, form.strain.discretization)
         empty = loose[:, :, None] | loose[:, None, :]
     return EffectiveStiffness(
         (symmetric - torch.diag_embed(rest)).masked_fill(empty, 0),
         (lower - slack).clamp_min(0).masked_fill(loose, 0),
-        (upper + slack).masked_fill(loose, 0),
+        (middle + above + slack).masked_fill(loose, 0),
         solution.iterations.unflatten(0, (-1, c)),
         solution,
     )
+
+
+def galerkin(
+    form: DisplacementForm, x: Vector, force: Vector
+) -> Inexact[Tensor, "t c c"]:
+    """<ε_i : C ε_j> of the fields of the unit loads, without conjugation.
+
+    By Galerkin orthogonality its error is <e_i : C e_j>, of second order in the errors
+    of the fields, also where C is complex and symmetric.
+    """
+    flux, c = form.mean_flux(x), form.strain.load.field.shape[1]
+    rows = []
+    for i in range(c):
+        other = x.unflatten(0, (-1, c))[:, i].repeat_interleave(c, 0)
+        rows.append(flux[:, i] - bilinear(form, force, other).to(flux.dtype))
+    matrix = torch.stack(rows, 1).unflatten(0, (-1, c))
+    return (matrix + matrix.transpose(1, 2)) / 2
+
+
+def bilinear(form: DisplacementForm, force: Vector, d: Vector) -> Inexact[Tensor, " b"]:
+    """Work of a force along d, its product of complex numbers not Hermitian."""
+    if not force.is_complex():
+        return form.pairing(force, d)
+    parts = (force.conj(), (-1j * force).conj())
+    return torch.complex(*(form.pairing(part, d) for part in parts))
 
 
 def gaps(
@@ -201,7 +194,8 @@ def gaps(
 ) -> tuple[PerSample, PerSample]:
     """Most that each entry may miss, and what it is predicted to, if it is to be used.
 
-    Where the driver has certified no energy, the residual alone bounds it.
+    Where the driver has certified no energy, the residual alone bounds it: |<e : C e>|
+    is at most ‖r‖²/λ_min, with complex moduli λ_min of their real part (Lax & Milgram).
     """
     assert state.gap is not None
     most, likely = state.gap[:, 1], state.gap[:, 2]
@@ -215,5 +209,5 @@ def gaps(
 def rounding(form: StrainForm) -> Float[Tensor, "t c"]:
     """What rounding may do to a diagonal entry: a share of the stiffest phase's."""
     assert isinstance(form.law, PhaseLaw)
-    stiffest = form.law.table.detach().diagonal(dim1=2, dim2=3).amax(1)
+    stiffest = form.law.table.detach().diagonal(dim1=2, dim2=3).abs().amax(1)
     return ROUND_OFF * torch.finfo(stiffest.dtype).eps * stiffest

@@ -12,7 +12,8 @@ from lsml.chain import chained, parse
 from lsml.displacement_form import DisplacementForm
 from lsml.learned.loading import NAMES, load_rule
 from lsml.learned.rule import ALIKE, LearnedRule, stiffnesses
-from lsml.physics.elasticity import Spacing, two_phase
+from lsml.physics.cell import Faces, Spacing
+from lsml.physics.elasticity import two_phase
 from lsml.physics.loads import Load
 from lsml.physics.phases import Phase, Phases
 from lsml.physics.rules.anderson import Anderson
@@ -73,6 +74,7 @@ class ProblemOptions(TypedDict, total=False):
     load: Load
     discretization: str
     spacing: Spacing
+    faces: Faces
     eigenstrain: Any
     reference: Phase
     dtype: torch.dtype
@@ -208,6 +210,12 @@ def in_form(problem: Problem, form: str, rule: UpdateRule[Any]) -> Problem:
         return problem
     strain = problem.strain.referred(rule.reference)
     asked = FORMS[form](strain)
+    if isinstance(asked, StrainForm) and not strain.exact:
+        raise ValueError(
+            "form='strain' needs the exact Green operator of the reference medium, "
+            f"which faces {strain.discretization.faces} leave no transform for: use "
+            "form='displacement'"
+        )
     return asked if rule.requires <= asked.tags else strain
 
 

@@ -15,6 +15,7 @@ from lsml.numerics import wide
 from lsml.physics.reference import ends_of_spectrum
 from lsml.problem import Problem
 from lsml.state import SolveState, Status
+from lsml.statistics import PhaseStatistics, phase_statistics
 from lsml.stop import ROUND_OFF
 from lsml.strain_form import StrainForm
 from lsml.typing import Codes, Field, Mask, PerSample
@@ -133,10 +134,16 @@ class Solution:
         """Periodic part of the displacement; add mean_strain · position for the whole.
 
         At the first corner of each voxel, at its centre for `fourier`, component i in
-        the middle of its first face along i for `staggered`; zero mean.
+        the middle of its first face along i for `staggered`; zero mean. Along an axis
+        that is not periodic, at all n + 1 corners.
         """
+        form = DisplacementForm(self.form)
         with torch.set_grad_enabled(self.tracked):
-            return DisplacementForm(self.form).displacement(self._field)
+            if self.form.exact:
+                u = form.displacement(self._field)
+            else:
+                u = form.split(form.project(self.state.x))[0]
+            return self.form.discretization.corners(u)
 
     @property
     def gradient(self) -> Inexact[Tensor, "b *v"]:
@@ -182,6 +189,19 @@ class Solution:
             bound = (self.state.gap[:, 1] / low).sqrt() / size
             return torch.maximum(bound, unit * high / low)
         return self.error.clamp_min(unit) * torch.maximum(high, share) / low
+
+    def per_phase(self) -> PhaseStatistics:
+        """Volume fraction, moments of strain and stress, and energy of each phase.
+
+        Raises
+        ------
+        ValueError
+            Points that belong to several phases, as with ``staggered``.
+        """
+        form = self.form
+        words, points = form.discretization.differential.words, self.problem.points
+        with torch.set_grad_enabled(self.tracked):
+            return phase_statistics(form.law, words, points, self._field, self._flux)
 
     @property
     def form(self) -> StrainForm:

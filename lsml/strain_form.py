@@ -22,6 +22,8 @@ from lsml.problem import Problem, Residual, Specimen
 from lsml.spectrum import spectrum
 from lsml.typing import Codes, Field, Mean, PerSample, Tags, Vector, Voxels
 
+ROUNDING = 1e-12  # of the share of N⁻¹ in the reference medium
+
 
 class MacroLoad(NamedTuple):
     """What is prescribed on average, component by component.
@@ -74,8 +76,15 @@ class StrainForm(Problem):
 
     @property
     def tags(self) -> Tags:
-        """Those of the law, and compatible."""
-        return self.law.tags | {"compatible"}
+        """Those of the law, and compatible; fields that are not take an exact Γ."""
+        known: Tags = self.law.tags | {"compatible"}
+        return known if self.exact else known - {"resolvable"}
+
+    @property
+    def exact(self) -> bool:
+        """Whether N inverts the reference medium, so that Γ C⁰ is a projection."""
+        share = self.discretization.equivalence(self.reference.matrix.real)
+        return bool((share >= 1 - ROUNDING).all())
 
     @property
     def batch(self) -> int:
@@ -171,7 +180,8 @@ class StrainForm(Problem):
     def specimen(self) -> Specimen | None:
         """Phases without eigenfield under a prescribed mean field."""
         image = self.law.image(self.batch)
-        if image is None or self.green.free is not None:
+        apart = not self.discretization.periodic
+        if image is None or apart or self.green.free is not None:
             return None
         return Specimen(image, self.load.field)
 
@@ -185,6 +195,7 @@ class StrainForm(Problem):
         if not isinstance(self.law, PhaseLaw) or "linear" not in self.tags:
             return super().bounds()
         low, high = spectrum(self.law.table, self.reference.matrix)
+        low = low * self.discretization.equivalence(self.reference.matrix.real)
         cases = self.batch // len(low)
         return low.repeat_interleave(cases), high.repeat_interleave(cases)
 

@@ -1,4 +1,4 @@
-"""Shape vocabulary: b samples, c components, n grid axes, v any layout of a state."""
+"""Shape vocabulary: b samples, c components, n voxels, w places, v any layout."""
 
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -8,7 +8,7 @@ from torch import Tensor
 
 Field: TypeAlias = Inexact[Tensor, "b c *n"]
 Voxels: TypeAlias = Inexact[Tensor, "b *n"]
-Potential: TypeAlias = Inexact[Tensor, "b m *n"]
+Potential: TypeAlias = Inexact[Tensor, "b m *w"]
 Vector: TypeAlias = Inexact[Tensor, "b *v"]
 PerSample: TypeAlias = Float[Tensor, " b"]
 Mask: TypeAlias = Bool[Tensor, " b"]

@@ -11,7 +11,7 @@ from lsml.displacement_form import DisplacementForm
 from lsml.numerics import per_sample
 from lsml.problem import Residual
 from lsml.rule import Rule
-from lsml.testing import CASES, CHECKS, check_rule, small_case
+from lsml.testing import ALL_CASES, CHECKS, check_rule, small_case
 from lsml.testing.problems import in_strain
 
 
@@ -55,7 +55,7 @@ RULES = {
 }
 # One fifth of the cases to each rule in turn: each fifth has both forms, and together
 # the rules take every law through every case.
-SHARE = {name: CASES[i % 5 :: 5] for i, name in enumerate(RULES)}
+SHARE = {name: ALL_CASES[i % 5 :: 5] for i, name in enumerate(RULES)}
 
 
 @pytest.mark.parametrize("law", CHECKS)
@@ -310,15 +310,20 @@ def test_every_law_has_a_mutant():
 
 def test_cases_cover_what_they_promise():
     """The product of scheme, form and dimension is complete; the rest occurs."""
-    kinds = {(c.discretization, c.form.__name__, c.labels.ndim - 1) for c in CASES}
-    assert len(kinds) == 3 * 2 * 2
-    shapes = [c.labels.shape[1:] for c in CASES]
+    kinds = {
+        (c.discretization, c.form.__name__, c.labels.ndim - 1, c.load.names[0])
+        for c in ALL_CASES
+    }
+    elements = {k for k in kinds if k[0] != "staggered" and k[3] == "strain"}
+    assert len(elements) == 3 * 2 * 2
+    assert {k[0] for k in kinds if k[3] == "gradient"} == {k[0] for k in kinds}
+    shapes = [c.labels.shape[1:] for c in ALL_CASES]
     assert any(1 in s for s in shapes)
     assert any(n % 2 for s in shapes for n in s)
     assert any(n % 2 == 0 for s in shapes for n in s)
-    assert {c.batch for c in CASES} == {1, 3}
-    assert {c.eigenstrain is None for c in CASES} == {True, False}
-    assert all(bool(c.load.flux.isnan().any()) for c in CASES)
+    assert {c.batch for c in ALL_CASES} == {1, 3}
+    assert {c.eigenstrain is None for c in ALL_CASES} == {True, False}
+    assert all(bool(c.load.flux.isnan().any()) for c in ALL_CASES)
 
 
 def test_a_case_of_another_physics_can_be_made():

@@ -31,7 +31,8 @@ In conduction the names are gradient, flux, potential, mean_gradient, mean_flux 
 load/gradient, load/flux, and ``phases`` holds conductivities (t, p, d, d).
 
 Attributes: ``format``, ``lsml`` (version), ``components`` (their order),
-``conventions``, ``discretization``, ``rule``, ``dtype``.
+``conventions``, ``discretization``, ``faces`` (across each axis), ``rule``, ``dtype``.
+Across axes that are not periodic the displacement has all n + 1 corners.
 """
 
 from collections.abc import Mapping
@@ -92,6 +93,7 @@ def _put(group: h5py.Group, solution: Solved) -> None:
     group.attrs["components"] = list(words.components)
     group.attrs["conventions"] = CONVENTIONS
     group.attrs["discretization"] = name_of(form.discretization)
+    group.attrs["faces"] = list(form.discretization.faces)
     group.attrs["rule"] = solution.rule
     group.attrs["dtype"] = str(solution.mean_strain.dtype).removeprefix("torch.")
     for name in FIELDS:

@@ -84,7 +84,7 @@ def _image(pyvista: ModuleType, solution: Solved, sample: int) -> Any:
     u = array(solution.displacement[sample])
     centred = name_of(solution.form.discretization) in CENTRED
     data = image.cell_data if centred else image.point_data
-    placed = u if centred else _wrapped(u)
+    placed = u if centred else _wrapped(u, grid.shape)
     one = len(placed) == 1
     data[f"periodic_{words.potential}"] = _rows(placed) if one else _vectors(placed)
     return image
@@ -107,9 +107,10 @@ def _plain(mandel: NDArray[np.floating], ndim: int) -> NDArray[np.floating]:
     return np.stack(rows)
 
 
-def _wrapped(u: NDArray[np.floating]) -> NDArray[np.floating]:
-    """With the first layer of corners again at the far side."""
-    return np.pad(u, [(0, 0)] + [(0, 1)] * (u.ndim - 1), mode="wrap")
+def _wrapped(u: NDArray[np.floating], voxels: tuple[int, ...]) -> NDArray[np.floating]:
+    """With the first layer of corners again at the far side, where they repeat."""
+    missing = [(0, n + 1 - m) for n, m in zip(voxels, u.shape[1:], strict=True)]
+    return np.pad(u, [(0, 0), *missing], mode="wrap")
 
 
 def _vectors(u: NDArray[np.floating]) -> NDArray[np.floating]:

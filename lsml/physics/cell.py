@@ -14,6 +14,7 @@ from lsml.grid import Grid
 from lsml.law import PhaseLaw
 from lsml.physics.assemble import assemble, fit, on_device
 from lsml.physics.discretization import discretization as scheme_named
+from lsml.physics.discretization.faces import with_faces
 from lsml.physics.labels import as_labels, check_range
 from lsml.physics.loads import Load
 from lsml.physics.moduli import Stiffness
@@ -22,6 +23,7 @@ from lsml.physics.phases import Table, table_of
 from lsml.strain_form import StrainForm
 
 Spacing: TypeAlias = Sequence[float] | np.ndarray | Tensor
+Faces: TypeAlias = str | Sequence[str]
 
 FLOATS = (torch.float32, torch.float64)
 
@@ -51,6 +53,7 @@ class Options(NamedTuple):
     reference: Any = None
     dtype: torch.dtype | None = None
     device: torch.device | str | None = None
+    faces: Faces = "periodic"
 
 
 def cell(
@@ -74,13 +77,14 @@ def cell(
     check_range(image, coefficients.shape[1])
     grid = Grid(tuple(image.shape[1:]), edges(options.spacing, ndim))
     scheme = scheme_named(options.discretization, grid, differential)
+    scheme = with_faces(scheme, options.faces, options.discretization)
     sizes = coefficients.shape[1], differential.components
     eigen = _eigenfield(options.eigenfield, *sizes, f"eigen{words.field}")
     law = scheme.located(PhaseLaw(image, coefficients, entries, eigen))
     given, law = law, on_device(law, _precision(options.dtype, coefficients))
     _check_pores(law, options.discretization, scheme.takes_pores, words.coefficient)
     law, macro = fit(load, law)
-    check_load(law, macro, differential)
+    check_load(law, macro, scheme)
     double = None
     if law.coefficients.real.dtype == torch.float32:
         double = fit(load, on_device(given, torch.float64))

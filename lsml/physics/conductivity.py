@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lsml.discretization import Differential, Words
 from lsml.law import Entry
-from lsml.physics.cell import Options, Physics, Spacing, cell
+from lsml.physics.cell import Faces, Options, Physics, Spacing, cell
 from lsml.physics.loads import NAMES, Load
 from lsml.physics.loads import load as make_load
 from lsml.physics.moduli import Stiffness, checked, numbers, symmetric
@@ -30,6 +30,7 @@ def conductivity(  # noqa: PLR0913 (the public builder)
     discretization: str = "rotated",
     spacing: Spacing | None = None,
     *,
+    faces: Faces = "periodic",
     reference: Conductivity | None = None,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
@@ -52,6 +53,9 @@ def conductivity(  # noqa: PLR0913 (the public builder)
     discretization : ``"fourier"``, ``"rotated"``, ``"hex8"`` (= ``"quad4"`` in 2-D),
         ``"staggered"`` (finite volumes), ``"forward"``, ``"backward"``.
     spacing : voxel edges, any unit; 1 by default.
+    faces : ``"periodic"``, ``"dirichlet"`` (affine potential on both faces) or
+        ``"neumann"`` (uniform flux through both), one for all axes or one for each;
+        see :mod:`lsml.physics.discretization.faces`. With ``rotated`` and ``hex8``.
     reference : conductivity of the reference medium, real; None leaves the choice to
         the rule.
     dtype : float32 or float64, of real and imaginary parts; by default float32 if all
@@ -79,7 +83,7 @@ def conductivity(  # noqa: PLR0913 (the public builder)
         raise ValueError(f"load has {ndim} components, must have 3 (3-D) or 2 (2-D)")
     physics = conduction(ndim)
     table = table_of(phases, physics.read, "conductivity")
-    options = Options(discretization, spacing, None, reference, dtype, device)
+    options = Options(discretization, spacing, None, reference, dtype, device, faces)
     return cell(physics, ndim, labels, table, load, options)
 
 

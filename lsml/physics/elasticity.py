@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lsml.mandel import DIMENSION, components, projectors, symmetric_gradient
-from lsml.physics.cell import Options, Physics, Spacing, cell, edges
+from lsml.physics.cell import Faces, Options, Physics, Spacing, cell, edges
 from lsml.physics.labels import as_labels
 from lsml.physics.loads import NAMES, Load
 from lsml.physics.loads import load as make_load
@@ -26,6 +26,7 @@ def elasticity(  # noqa: PLR0913 (the public builder)
     discretization: str = "rotated",
     spacing: Spacing | None = None,
     *,
+    faces: Faces = "periodic",
     eigenstrain: Sequence[object] | Tensor | None = None,
     reference: Phase | None = None,
     dtype: torch.dtype | None = None,
@@ -43,6 +44,9 @@ def elasticity(  # noqa: PLR0913 (the public builder)
     discretization : ``"fourier"``, ``"rotated"``, ``"hex8"`` (= ``"quad4"`` in 2-D),
         ``"hex8-bbar"``, ``"staggered"``, ``"forward"``, ``"backward"``.
     spacing : voxel edges, any unit; 1 by default.
+    faces : ``"periodic"``, ``"dirichlet"`` (affine displacement on both faces) or
+        ``"neumann"`` (uniform traction through both), one for all axes or one for each;
+        see :mod:`lsml.physics.discretization.faces`. With ``rotated`` and ``hex8``.
     eigenstrain : stress-free strain of each phase, Mandel, None where there is none;
         (p, c) or (b, p, c).
     reference : stiffness of the reference medium; None leaves the choice to the rule.
@@ -60,7 +64,9 @@ def elasticity(  # noqa: PLR0913 (the public builder)
         raise ValueError(f"load has a mean {load.names[0]}; elasticity takes strain=")
     ndim = _dimension(load)
     table = phase_table(phases, ndim)
-    options = Options(discretization, spacing, eigenstrain, reference, dtype, device)
+    options = Options(
+        discretization, spacing, eigenstrain, reference, dtype, device, faces
+    )
     return cell(small_strain(ndim), ndim, labels, table, load, options)
 
 
@@ -78,6 +84,7 @@ def two_phase(  # noqa: PLR0913 (the options of lsml.solve)
     load: Load | None = None,
     discretization: str = "rotated",
     spacing: Spacing | None = None,
+    faces: Faces = "periodic",
     eigenstrain: Sequence[object] | Tensor | None = None,
     reference: Phase | None = None,
     dtype: torch.dtype | None = None,
@@ -105,6 +112,7 @@ def two_phase(  # noqa: PLR0913 (the options of lsml.solve)
         load,
         discretization,
         spacing=spacing,
+        faces=faces,
         eigenstrain=eigenstrain,
         reference=reference,
         dtype=dtype,

@@ -18,7 +18,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from lsml.discretization import Differential
+from lsml.discretization import Differential, Discretization
 from lsml.law import PhaseLaw
 from lsml.physics.labels import as_labels
 from lsml.strain_form import MacroLoad
@@ -127,15 +127,16 @@ def _places(count: int, first: Array, second: Array, jump: Array) -> Array:
     return place
 
 
-def idle(law: PhaseLaw, differential: Differential) -> Bool[Tensor, "s c"]:
+def idle(law: PhaseLaw, scheme: Discretization) -> Bool[Tensor, "s c"]:
     """Mean fields of one component that strain no phase, for each microstructure.
 
-    Without pores there are none.
+    Without pores there are none, and in a cell that is not periodic none are known.
     """
+    differential = scheme.differential
     s, c = len(law.labels), differential.components
     empty = (law.coefficients.detach() == 0).all(2).expand(s, -1)
     none = torch.zeros(s, c, dtype=torch.bool)
-    if not bool(empty.any()):
+    if not (scheme.periodic and bool(empty.any())):
         return none.to(law.labels.device)
     for k, (image, pores) in enumerate(zip(law.labels, empty, strict=True)):
         if bool(pores.any()):
@@ -164,7 +165,7 @@ def _unstrained(
     return free
 
 
-def check_load(law: PhaseLaw, load: MacroLoad, differential: Differential) -> None:
+def check_load(law: PhaseLaw, load: MacroLoad, scheme: Discretization) -> None:
     """Refuse a mean flux that nothing can carry.
 
     Raises
@@ -175,9 +176,9 @@ def check_load(law: PhaseLaw, load: MacroLoad, differential: Differential) -> No
     driven = (load.free > 0) & (load.flux != 0)
     if not bool(driven.any()) or not bool((law.coefficients == 0).all(2).any()):
         return
-    loose = idle(law, differential).repeat_interleave(len(driven) // len(law.labels), 0)
+    loose = idle(law, scheme).repeat_interleave(len(driven) // len(law.labels), 0)
     if bool((driven & loose).any()):
-        words = differential.words
+        words = scheme.differential.words
         component = int((driven & loose).any(0).nonzero()[0])
         name = words.components[component] if words.components else component
         raise ValueError(

@@ -40,9 +40,10 @@ def reference_medium(
 
 
 def extreme_ratios(form: StrainForm) -> tuple[PerSample, PerSample]:
-    """λ_min and λ_max of the phases to C⁰ for every sample; λ_min = 0 with pores."""
+    """λ_min and λ_max of the phases to N⁻¹, mostly C⁰; λ_min = 0 with pores."""
     assert isinstance(form.law, PhaseLaw)
     low, high = spectrum(form.law.table, form.reference.matrix)
+    low = low * form.discretization.equivalence(form.reference.matrix.real)
     cases = form.batch // len(low)
     return low.repeat_interleave(cases), high.repeat_interleave(cases)
 

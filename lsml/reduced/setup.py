@@ -130,6 +130,10 @@ def _check(strain: StrainForm, table: Coefficients) -> None:
     _check_law(strain.law)
     assert isinstance(strain.law, PhaseLaw)
     check_range(strain.law.labels, table.shape[1])
+    if not strain.discretization.periodic:
+        raise ValueError(
+            f"{TASK} needs a periodic cell, its faces are {strain.discretization.faces}"
+        )
     eigen = strain.law.eigenfield
     if eigen is not None and eigen.shape[1] != table.shape[1]:
         raise ValueError(

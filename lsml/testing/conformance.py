@@ -2,7 +2,7 @@
 
 Each check takes a rule and a :class:`~lsml.testing.problems.Case` and raises an
 AssertionError, with a sentence that says which law broke on which case. In a test
-suite, parametrize over ``CHECKS`` and ``CASES``; a rule of one's own needs no more
+suite, parametrize over ``CHECKS`` and ``ALL_CASES``; a rule of one's own needs no more
 than the ``UpdateRule`` interface. Rules with a fixed number of passes are held to all
 laws but convergence, in whose place they must take exactly those passes.
 """
@@ -30,7 +30,7 @@ from lsml.testing.hygiene import (
     check_overwriting_is_harmless,
     check_steps_are_pure,
 )
-from lsml.testing.problems import CASES, Case
+from lsml.testing.problems import ALL_CASES, Case
 from lsml.testing.symmetries import (
     check_batch_equals_single,
     check_permutation,
@@ -72,6 +72,6 @@ def check_rule(rule: UpdateRule[Any], problems: Iterable[Case] | None = None) ->
     AssertionError
         A law broke; the message says which, and on which case.
     """
-    for case in CASES if problems is None else problems:
+    for case in ALL_CASES if problems is None else problems:
         for check in CHECKS.values():
             check(rule, case)

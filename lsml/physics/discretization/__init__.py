@@ -39,6 +39,6 @@ def discretization(name: str, grid: Grid, differential: Differential) -> Discret
 def name_of(scheme: Discretization) -> str:
     """The first name that makes this scheme, or its type's for a user's own."""
     for name, make in DISCRETIZATIONS.items():
-        if make(scheme.grid, scheme.differential) == scheme:
+        if make(scheme.grid, scheme.differential) == scheme.plain:
             return name
     return type(scheme).__name__

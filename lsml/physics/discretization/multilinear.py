@@ -90,7 +90,7 @@ class Multilinear(Discretization):
     def factors(self, device: torch.device) -> list[AxisFactor]:
         """Averages over the nodes of one axis: the points are a tensor product."""
         factors = []
-        for theta, h in zip(self.grid.angles(device), self.grid.spacing, strict=True):
+        for theta, h in zip(self.angles(device), self.grid.spacing, strict=True):
             step = torch.exp(1j * theta)
             slope = (step - 1) / h
             values = torch.stack([(1 - g) + g * step for g in self.nodes])
@@ -116,7 +116,7 @@ class Multilinear(Discretization):
     def _partials(self, u: Potential) -> list[Tensor]:
         """∂u/∂axis at the points for each axis, (b, [q or 1] × d, m, *n)."""
         d = self.grid.ndim
-        value = wrap(u, d)[(slice(None), *[None] * d)]
+        value = self._wrap(u)[(slice(None), *[None] * d)]
         partials: list[Tensor] = []
         for a in range(d):
             near, far = ends(value, a - d)
@@ -149,7 +149,15 @@ class Multilinear(Discretization):
             near.sub_(load, alpha=1 / self.grid.spacing[a])
             far.add_(load, alpha=1 / self.grid.spacing[a])
             loads = [self._scatter(other, a) for other in loads]
-        return fold(value.flatten(1, 1 + d), d)
+        return self._fold(value.flatten(1, 1 + d))
+
+    def _wrap(self, u: Tensor) -> Tensor:
+        """Values at all corners of the voxels."""
+        return wrap(u, self.grid.ndim)
+
+    def _fold(self, v: Tensor) -> Tensor:
+        """Its transpose."""
+        return fold(v, self.grid.ndim)
 
     def _load(self, flux: Field, axis: int) -> Tensor:
         """What drives ∂u/∂axis, (b, [q or 1] × d, m, *n)."""
