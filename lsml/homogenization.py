@@ -127,10 +127,10 @@ def homogenize(  # noqa: PLR0913 (the public entry)
             f"homogenize needs a compatible problem, got {type(m).__name__}"
         )
     check_scalars(stop, chosen)
-    if not {"symmetric", "positive"} <= problem.tags:
+    if not {"linear", "symmetric", "positive"} <= problem.tags:
         raise ValueError(
-            "homogenize bounds energies and needs a problem that is symmetric and "
-            f"positive, this one is {sorted(problem.tags)}: solve unit loads and take "
+            "homogenize bounds energies and needs a problem that is linear, symmetric "
+            f"and positive, this is {sorted(problem.tags)}: solve unit loads and take "
             "mean_flux"
         )
     unit = unit_loads(problem.strain.referred(chosen.reference))
