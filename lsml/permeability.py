@@ -86,10 +86,7 @@ def permeability(  # noqa: PLR0913 (the public entry)
     problem = stokes(image, unit, solid, spacing, dtype=dtype, device=device)
     solution = solve(problem, rule, tol=tol, max_iter=max_iter, throw=throw)
     x = solution.state.x
-    answer = problem.hessian(x, x).unflatten(0, (-1, d)).flatten(2)
-    forces = x.unflatten(0, (-1, d)).flatten(2)
-    tensor = torch.einsum("bik,bjk->bij", forces, answer) / problem.grid.size
-    tensor = (tensor + tensor.mT) / 2
+    tensor = problem.power(x).unflatten(0, (-1, d))
     fluid = (~held_by(image, solid)).cpu().numpy()
     open_axes = torch.stack([torch.from_numpy(crossed(f, True)) for f in fluid])
     shut = ~open_axes.to(tensor.device)

@@ -14,8 +14,8 @@ SPACINGS = (1.0, 0.7, 1.2)
 
 
 def random_solid(shape, batch=2, seed=0):
-    """A fifth of the voxels solid, at least one in each sample."""
-    return (random_labels(shape, 5, batch=batch, seed=seed) == 1).astype(int)
+    """A quarter of the voxels solid, at least one in each sample."""
+    return (random_labels(shape, 4, batch=batch, seed=seed) == 1).astype(int)
 
 
 def dense_flow(solid, spacing):  # noqa: C901 (one equation after the other)

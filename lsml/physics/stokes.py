@@ -141,8 +141,17 @@ class StokesForm(Problem):
         return self.green.pressure(self.flux(x))
 
     def mean_velocity(self, x: Vector) -> Float[Tensor, "b d"]:
-        """U, by which the held faces move least."""
-        return -self._shift(self.force(x))
+        """U, the translation that keeps the held faces at rest."""
+        return self._shift(self._slip(x))
+
+    def power(self, x: Vector) -> Float[Tensor, "b l"]:
+        """Of the forces of each of l cases on the flow of another, per volume."""
+        cases = self.batch // len(self.held)
+        forces, slip = (
+            t.flatten(1).unflatten(0, (-1, cases)) for t in (x, self._slip(x))
+        )
+        power = torch.einsum("sik,sjk->sij", forces, slip) / self.grid.size
+        return ((power + power.mT) / 2).flatten(0, 1)
 
     def admit(self, x: Vector) -> Vector:
         """On the held faces, with the mean that balances the load."""
@@ -153,17 +162,20 @@ class StokesForm(Problem):
         return self._balanced(d, torch.zeros_like(self.gradient))
 
     def force(self, x: Vector) -> Vector:
-        """Minus the velocity that is left on held faces, less a translation."""
+        """Minus the velocity that is left on held faces, less a translation.
+
+        A translation does no work on admissible forces; taken out here, it costs
+        their pairing no digits.
+        """
         return -self.hessian(x, x)
 
     def precondition(self, force: Vector, out: Vector | None = None) -> Vector:
         """−μ∇² on the held faces: the flow there is local, but for a translation."""
-        shift = self._spread(self._shift(force))
-        return self._resist(force - self._of(self.held) * shift)
+        return self._resist(self._at_rest(force))
 
     def hessian(self, x: Vector, d: Vector, out: Vector | None = None) -> Vector:
-        """Velocity on the held faces under forces d, and what they give way."""
-        return self._of(self.held) * self.green(d) + self._of(self.slack) * d
+        """Velocity on the held faces under forces d, less a translation."""
+        return self._at_rest(self._slip(d))
 
     def pairing(self, force: Vector, d: Vector) -> PerSample:
         """Power per unit volume."""
@@ -205,6 +217,14 @@ class StokesForm(Problem):
     def _resist(self, velocity: Vector) -> Vector:
         held = self._of(self.held)
         return held * self.green.stokes(held * velocity)
+
+    def _slip(self, force: Vector) -> Vector:
+        """Velocity on the held faces, and what they give way."""
+        return self._of(self.held) * self.green(force) + self._of(self.slack) * force
+
+    def _at_rest(self, velocity: Vector) -> Vector:
+        """Without its translation."""
+        return velocity - self._of(self.held) * self._spread(self._shift(velocity))
 
     def _shift(self, velocity: Vector) -> Float[Tensor, "b d"]:
         """The translation without which a velocity does no work on a translation."""
