@@ -76,11 +76,11 @@ class LippmannSchwinger(Problem):
 
     def voxel_field(self, x: Vector) -> Field:
         """The field in the window."""
-        return self.field(x)[(..., *self.window)]
+        return self._shown(self.field(x))
 
     def voxel_flux(self, x: Vector) -> Field:
         """The flux in the window."""
-        return self.flux(x)[(..., *self.window)]
+        return self._shown(self.flux(x))
 
     def admit(self, x: Vector) -> Vector:
         """Every field is admissible."""
@@ -157,3 +157,8 @@ class LippmannSchwinger(Problem):
     def magnitude(self) -> PerSample:
         """Root mean square of x̄."""
         return root(self.pairing(self.background, self.background))
+
+    def _shown(self, whole: Field) -> Field:
+        for axis, part in enumerate(self.window, 2):
+            whole = whole.narrow(axis, part.start, part.stop - part.start)
+        return whole
