@@ -143,7 +143,8 @@ def test_layers_let_waves_out(shape):
     """Theorem: a round source in empty space radiates like the free Green function.
 
     i/(2k) exp(ikr) in 1-D, i/4 H₀(kr) in 2-D, times the transform of the source at k;
-    the layers leave ``LEAK`` of the waves to either side. Catches layers that reflect, or that amplify.
+    the layers leave ``LEAK`` of the waves to either side. Catches layers that reflect,
+    or that amplify.
     """
     h, width, d = 0.1, 0.15, len(shape)
     grids = [h * (np.arange(n) - (n - 1) / 2) for n in shape]

@@ -75,18 +75,18 @@ def helmholtz(  # noqa: PLR0913 (the public builder)
     waves = as_waves(index, incident, source, spacing, device)
     free = 2 * pi / number("wavelength", wavelength)
     k_host = number("host", host) * free
-    grid = Grid(tuple(waves.index.shape[1:]), edges(spacing, waves.index.ndim - 1))
+    grid = Grid(tuple(waves.medium.shape[1:]), edges(spacing, waves.medium.ndim - 1))
     thickness = _thickness(layers, grid, 2 * pi / k_host)
-    _check_resolution(waves.index, grid, free)
+    _check_resolution(waves.medium, grid, free)
     frame = framed(grid, thickness)
     _check_border(waves, frame, k_host / free)
-    k2 = frame.extended((free * waves.index).square())
+    k2 = frame.extended((free * waves.medium).square())
     if any(thickness):
         depth = min(t for t in thickness if t)
         k2 = k2 + absorption(frame, k_host, depth).to(k2.device)
     drive = waves.source
     if waves.incident is not None:
-        contrast = (free * waves.index).square() - k_host**2
+        contrast = (free * waves.medium).square() - k_host**2
         drive = drive + contrast * waves.incident
     kind = precision.to_complex()
     return scattering(k2.to(kind), frame.surrounded(drive).to(kind), frame)
@@ -206,7 +206,7 @@ def _check_border(waves: Waves, frame: Frame, host: float) -> None:
     if waves.incident is None:
         return
     for axis, p in enumerate(frame.margins, 1):
-        ends = waves.index.detach().movedim(axis, 0)[[0, -1]]
+        ends = waves.medium.detach().movedim(axis, 0)[[0, -1]]
         if p and bool(((ends - host).abs() > 1e-6 * host).any()):
             raise ValueError(
                 f"index differs from host = {host:g} at the border of axis {axis - 1}: "

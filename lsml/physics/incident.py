@@ -14,9 +14,9 @@ from lsml.physics.labels import place
 
 
 class Waves(NamedTuple):
-    """Index, source, and incident wave if there is one; a batch or one for all."""
+    """Index n, source, and incident wave if any; a batch or one for all."""
 
-    index: Complex[Tensor, "s *n"]
+    medium: Complex[Tensor, "s *n"]
     source: Complex[Tensor, "t *n"]
     incident: Complex[Tensor, "t *n"] | None
 
