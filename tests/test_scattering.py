@@ -87,8 +87,8 @@ def test_slab_reflects_what_theory_says():
     """Theorem: R of a quarter-wave plate, to second order, and 0 of a half-wave plate.
 
     Measured: R − 0.147929 = 2.0e-2, 4.5e-3, 9.0e-4 at 12 to 48 voxels per wavelength,
-    of which the layers may make 2 |r| LEAK. Catches an incident wave that enters the layers, and a wrong k₀ in the
-    source.
+    of which the layers may make 2 |r| LEAK. Catches an incident wave that enters the
+    layers, and a wrong k₀ in the source.
     """
     known = exact.slab_reflectance(1.5, 1 / 6, 1.0)
     assert known == pytest.approx(0.147929, abs=1e-6)
