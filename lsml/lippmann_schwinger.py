@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Inexact
+from torch import Tensor
 
 from lsml.grid import Grid
 from lsml.law import Law
@@ -158,7 +160,7 @@ class LippmannSchwinger(Problem):
         """Root mean square of x̄."""
         return root(self.pairing(self.background, self.background))
 
-    def _shown(self, whole: Field) -> Field:
+    def _shown(self, whole: Inexact[Tensor, "b c *e"]) -> Field:
         for axis, part in enumerate(self.window, 2):
             whole = whole.narrow(axis, part.start, part.stop - part.start)
         return whole

@@ -25,6 +25,7 @@ from lsml.physics.incident import Waves, as_waves, number
 from lsml.typing import Codes, Field, Tags
 
 LEAST = 0.01  # ε over |k²| at least: a Green function needs to end somewhere
+AHEAD = 1.2  # ε over Im k² at least: where they are equal, the Born series stands still
 
 
 def helmholtz(  # noqa: PLR0913 (the public builder)
@@ -113,7 +114,8 @@ def reference_wavenumber(k2: Complex[Tensor, "s *e"]) -> Complex[Tensor, " s"]:
     flat = k2.flatten(1).to(torch.complex128)
     middle = (flat.real.amax(1) + flat.real.amin(1)) / 2
     contrast = (flat - middle[:, None]).abs().amax(1)
-    return torch.complex(middle, torch.maximum(contrast, LEAST * flat.abs().amax(1)))
+    least = LEAST * flat.abs().amax(1), AHEAD * flat.imag.amax(1)
+    return torch.complex(middle, torch.stack([contrast, *least]).amax(0))
 
 
 def laplacian(grid: Grid, device: torch.device) -> Float[Tensor, "*e"]:
