@@ -170,11 +170,11 @@ def test_born_series_is_a_contraction():
     index = random_index((3, 4), batch=1, seed=3)
     index[0, 1, 1] = 4.0
     problem = lsml.helmholtz(
-        index, 1.0, source=random_wave((3, 4)), spacing=[0.1, 0.1], layers=[0.4, 0.0]
+        index, 1.0, source=np.ones((3, 4)), spacing=[0.1, 0.1], layers=[0.4, 0.0]
     )
     size = problem.grid.size
     unit = torch.eye(size, dtype=torch.complex128).reshape(size, 1, *problem.grid.shape)
-    x = problem.start()
+    x = problem.start().expand_as(unit)
     step = (unit - problem.scatter(x, problem.hessian(x, unit))).flatten(1).T
     assert torch.linalg.matrix_norm(step, 2) < 1
     distance = (problem.law.k2 - problem.reference.matrix[0, 0, 0].real).abs().max()

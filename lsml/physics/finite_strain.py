@@ -5,6 +5,7 @@ Schneider (2014, Comput. Mech. 54). The field of the problem is the displacement
 gradient H = F − 1, so that the reference medium answers a load as at small strain.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -75,7 +76,7 @@ def saint_venant_kirchhoff(
 
 def hyperelasticity(  # noqa: PLR0913 (the public builder)
     labels: object,
-    phases: list[HyperelasticPhase],
+    phases: Sequence[object],
     load: Load,
     discretization: str = "rotated",
     spacing: Spacing | None = None,
