@@ -134,7 +134,8 @@ def hyperelasticity(  # noqa: PLR0913 (the public builder)
     unit = torch.eye(ndim).flatten().to(load.field)
     raised = replace(load, field=load.field - unit)
     linear = cell(physics, ndim, labels, table, raised, options)
-    energies = tuple(phase.energy for phase in phases)
+    known = (p for p in phases if isinstance(p, HyperelasticPhase))  # all of them
+    energies = tuple(phase.energy for phase in known)
     return Finite(energies)(linear)
 
 
