@@ -19,9 +19,12 @@ from lsml.homogenization import EffectiveStiffness as EffectiveStiffness
 from lsml.homogenization import homogenize as homogenize
 from lsml.law import Law as Law
 from lsml.learned.loading import load_rule as load_rule
+from lsml.lippmann_schwinger import LippmannSchwinger as LippmannSchwinger
 from lsml.metrics import mase as mase
 from lsml.paths import LoadPath as LoadPath
 from lsml.paths import load_path as load_path
+from lsml.permeability import Permeability as Permeability
+from lsml.permeability import permeability as permeability
 from lsml.physics.coarse_space import CoarseSpace as CoarseSpace
 from lsml.physics.coarse_space import coarse_space as coarse_space
 from lsml.physics.coarsening import coarsen as coarsen
@@ -34,6 +37,14 @@ from lsml.physics.inelastic import j2 as j2
 from lsml.physics.inelastic import power_law as power_law
 from lsml.physics.inelastic import ramberg_osgood as ramberg_osgood
 from lsml.physics.inelastic_law import Internal as Internal
+from lsml.physics.finite_strain import hyperelasticity as hyperelasticity
+from lsml.physics.finite_strain import neo_hooke as neo_hooke
+from lsml.physics.finite_strain import (
+    saint_venant_kirchhoff as saint_venant_kirchhoff,
+)
+from lsml.physics.flow import stokes as stokes
+from lsml.physics.helmholtz import helmholtz as helmholtz
+from lsml.physics.incident import plane_wave as plane_wave
 from lsml.physics.kernels import PhaseKernels as PhaseKernels
 from lsml.physics.loads import load as load
 from lsml.physics.moduli import Stiffness as Stiffness
@@ -68,7 +79,6 @@ from lsml.physics.rules.polarization import MonchietBonnet as MonchietBonnet
 from lsml.physics.rules.polarization import Polarization as Polarization
 from lsml.physics.rules.recycled import Recycled as Recycled
 from lsml.physics.rules.steepest_descent import SteepestDescent as SteepestDescent
-from lsml.problem import LippmannSchwinger as LippmannSchwinger
 from lsml.problem import Problem as Problem
 from lsml.realizations import RepresentativeEstimate as RepresentativeEstimate
 from lsml.realizations import representative as representative

@@ -16,7 +16,10 @@ from lsml.stop import RelativeResidual, StopCriterion
 from lsml.typing import Tags, Vector
 from lsml.unroll import Observer, unroll
 
-NEEDED: Tags = frozenset({"symmetric", "compatible"})
+NEEDED: tuple[Tags, ...] = (
+    frozenset({"symmetric", "compatible"}),
+    frozenset({"reciprocal"}),
+)
 
 
 @runtime_checkable
@@ -101,7 +104,7 @@ class Unrolled:
 class Implicit:
     """Backpropagate by the implicit function theorem, at the memory of one field.
 
-    The adjoint equation H λ = ∂L/∂x is a Lippmann-Schwinger problem on the same
+    The adjoint equation Hᴴ λ = ∂L/∂x is a Lippmann-Schwinger problem on the same
     reference medium and is solved by the same driver.
 
     Attributes
@@ -112,7 +115,7 @@ class Implicit:
     Raises
     ------
     ValueError
-        The problem is not symmetric and compatible.
+        The problem is neither symmetric and compatible nor reciprocal.
     RuntimeError
         In ``backward``, if the adjoint does not converge, and in a second one.
     """
@@ -123,7 +126,8 @@ class Implicit:
     def __call__(self, task: Task) -> SolveState:
         """Solve without a graph, then attach one evaluation of the force."""
         problem = task.problem
-        if missing := NEEDED - problem.tags:
+        if not any(enough <= problem.tags for enough in NEEDED):
+            missing = NEEDED[0] - problem.tags
             raise ValueError(f"Implicit needs a problem that is {sorted(missing)}")
         check_tangent(problem, "Implicit")
         state = Detached()(task)
@@ -132,7 +136,9 @@ class Implicit:
 
         def pull_back(g: Tensor) -> Tensor:
             tangent = problem.linearized(state.x)
-            return self._adjoint(task, Linearized(tangent, state.x, g.contiguous()))
+            drive = problem.dual(state.x, g.contiguous())
+            answer = self._adjoint(task, Linearized(tangent, state.x, drive))
+            return problem.adjoint(state.x, g, answer)
 
         attached: Tensor = _Attach.apply(x, problem.force(x), pull_back)  # type: ignore[no-untyped-call]
         return replace(state, x=attached)

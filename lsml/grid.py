@@ -16,9 +16,9 @@ class Grid:
     spacing: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if len(self.shape) not in (2, 3) or min(self.shape) < 1:
+        if len(self.shape) not in (1, 2, 3) or min(self.shape) < 1:
             raise ValueError(
-                f"grid shape {self.shape} must have 2 or 3 axes of at least one voxel"
+                f"grid shape {self.shape} must have 1 to 3 axes of at least one voxel"
             )
         if len(self.shape) != len(self.spacing):
             raise ValueError(

@@ -111,6 +111,10 @@ class Uniform(Law):
         y = torch.einsum("scd,slqd...->slqc...", self.matrix, points)
         return y.flatten(0, 1).flatten(1, 2)
 
+    def select(self, samples: Codes, batch: int) -> "Uniform":
+        """Each sample with its medium."""
+        return Uniform(rows_of(self.matrix, samples, batch))
+
     def mean(self, x: Inexact[Tensor, "b c"]) -> Inexact[Tensor, "b c"]:
         """Mean flux of a mean field."""
         return self(x[..., None])[..., 0]

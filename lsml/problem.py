@@ -6,17 +6,13 @@ rules are written in these terms, so each runs on every form of a problem.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float, Inexact
 from torch import Tensor
 
-from lsml.grid import Grid
-from lsml.law import Image, Law
-from lsml.numerics import combine, dot, root, wide
+from lsml.law import Image
+from lsml.numerics import combine, root, wide
 from lsml.typing import Codes, Field, PerSample, Tags, Vector, Voxels
 
 
@@ -183,6 +179,14 @@ class Problem(ABC):
         """i τ'(x) d / Im C⁰, point by point: d itself where the law is Re C⁰."""
         raise ValueError(f"{type(self).__name__} has no absorbing reference medium")
 
+    def dual(self, x: Vector, g: Vector) -> Vector:
+        """Drive of the tangent problem whose answer makes the adjoint H⁻ᴴ g."""
+        return g.conj()
+
+    def adjoint(self, x: Vector, g: Vector, answer: Vector) -> Vector:
+        """H⁻ᴴ g, from the answer H⁻¹ ``dual(x, g)``: H is its own transpose."""
+        return answer.conj()
+
     def norm(self, residual: Residual) -> PerSample:
         """Norm of a residual; that of the reference medium where there is one."""
         return root(self.square(residual))
@@ -198,103 +202,3 @@ class Problem(ABC):
     def select(self, samples: Codes) -> "Problem | None":
         """The problem of some of the samples; None if it cannot be taken apart."""
         return None
-
-
-@dataclass(frozen=True)
-class LippmannSchwinger(Problem):
-    """Any H = A + B: a law, the reference A, its Green operator Γ = A⁻¹, a background.
-
-    The general form of Kelly & Kalidindi (2021, section 2.2), with no assumption on
-    the physics; ``green`` maps a flux to a field and may be any callable.
-    """
-
-    grid: Grid
-    law: Law
-    reference: Law
-    green: Callable[[Field], Field]
-    background: Field
-
-    @property
-    def tags(self) -> Tags:
-        """Those of the law, save the one that takes a metric."""
-        return self.law.tags - {"resolvable"}
-
-    @property
-    def batch(self) -> int:
-        """Samples b."""
-        return self.background.shape[0]
-
-    @property
-    def differentiable(self) -> bool:
-        """Whether law or background ask for their gradient."""
-        return self.law.differentiable or self.background.requires_grad
-
-    def start(self) -> Vector:
-        """x̄."""
-        return self.background
-
-    def enter(self, field: Field) -> Vector:
-        """The field itself."""
-        return field
-
-    def field(self, x: Vector) -> Field:
-        """The unknown itself."""
-        return x
-
-    def flux(self, x: Vector) -> Field:
-        """σ(x)."""
-        return self.law(x)
-
-    def admit(self, x: Vector) -> Vector:
-        """Every field is admissible."""
-        return x
-
-    def project(self, d: Vector) -> Vector:
-        """Every increment is admissible."""
-        return d
-
-    def polarization(self, x: Field) -> Field:
-        """τ(x) = σ(x) − C⁰ x, the B of H = A + B."""
-        return self.law(x) - self.reference(x)
-
-    def fixed_point(self, x: Field) -> Field:
-        """Φ(x) = x̄ − Γ τ(x)."""
-        return self.background - self.green(self.polarization(x))
-
-    def force(self, x: Vector) -> Vector:
-        """Φ(x) − x: force and step are the same without a metric."""
-        return self.fixed_point(x) - x
-
-    def precondition(self, force: Vector, out: Vector | None = None) -> Vector:
-        """Identity."""
-        return force
-
-    def hessian(self, x: Vector, d: Vector, out: Vector | None = None) -> Vector:
-        """(I + Γ τ'(x)) d."""
-        return d + self.green(self.law.tangent(x, d) - self.reference(d))
-
-    def pairing(self, force: Vector, d: Vector) -> PerSample:
-        """Volume average of force·d."""
-        return dot(force, d) / self.grid.size
-
-    def residual(self, x: Vector) -> Residual:
-        """Φ(x) − x."""
-        step = self.force(x)
-        return Residual(step, step)
-
-    def square(self, residual: Residual) -> PerSample:
-        """Mean square of the step."""
-        return self.pairing(residual.step, residual.step)
-
-    def inner(self, residual: Residual, step: Vector) -> PerSample:
-        """Mean product of the steps."""
-        return self.pairing(residual.step, step)
-
-    def scatter(self, x: Vector, d: Vector) -> Vector:
-        """i (σ'(x) − C⁰) d / Im C⁰."""
-        absorbed = self.reference(torch.ones_like(d)).imag
-        return 1j * (self.law.tangent(x, d) - self.reference(d)) / absorbed
-
-    def magnitude(self) -> PerSample:
-        """Root mean square of x̄."""
-        return root(self.pairing(self.background, self.background))

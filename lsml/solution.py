@@ -146,6 +146,11 @@ class Solution:
             return self.form.discretization.corners(u)
 
     @property
+    def field(self) -> Inexact[Tensor, "b *v"]:
+        """What `strain` is called in general, such as the wave of `helmholtz`."""
+        return self.strain
+
+    @property
     def gradient(self) -> Inexact[Tensor, "b *v"]:
         """What `strain` is called in conduction."""
         return self.strain
@@ -159,6 +164,27 @@ class Solution:
     def potential(self) -> Inexact[Tensor, "b m *n"]:
         """What `displacement` is called in conduction."""
         return self.displacement
+
+    @cached_property
+    def deformation(self) -> Inexact[Tensor, "b *v"]:
+        """F = 1 + H at finite strain, row by row, where `strain` is H.
+
+        Raises
+        ------
+        AttributeError
+            The field is no displacement gradient.
+        """
+        words = self.form.discretization.differential.words
+        if words.field != "displacement gradient":
+            raise AttributeError(f"a {words.field} makes no deformation gradient")
+        d, field = self.form.grid.ndim, self.strain
+        unit = torch.eye(d).flatten().to(field)
+        return field + unit.reshape(-1, *[1] * d)
+
+    @property
+    def piola(self) -> Inexact[Tensor, "b *v"]:
+        """What `stress` is at finite strain: force per undeformed area."""
+        return self.stress
 
     @property
     def mean_gradient(self) -> Inexact[Tensor, "b c"]:

@@ -16,6 +16,12 @@ Codes: TypeAlias = Integer[Tensor, " b"]
 Memory: TypeAlias = tuple[Tensor, ...]
 Mean: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 Tag: TypeAlias = Literal[
-    "linear", "symmetric", "positive", "compatible", "resolvable", "absorbing"
+    "linear",
+    "symmetric",
+    "reciprocal",
+    "positive",
+    "compatible",
+    "resolvable",
+    "absorbing",
 ]
 Tags: TypeAlias = frozenset[Tag]

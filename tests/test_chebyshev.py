@@ -10,8 +10,8 @@ from cells import random_labels, random_load
 import lsml
 from lsml.displacement_form import DisplacementForm
 from lsml.inputs import in_form
+from lsml.lippmann_schwinger import LippmannSchwinger
 from lsml.physics.rules.momentum import energy_gained, fit, like_chebyshev
-from lsml.problem import LippmannSchwinger
 from lsml.rule import Iterate
 from lsml.state import Status
 from lsml.stop import Never

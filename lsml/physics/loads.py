@@ -10,7 +10,7 @@ from torch import Tensor
 from lsml.strain_form import MacroLoad
 
 Prescribed = Sequence[float | None] | Tensor | object
-NAMES = (("strain", "stress"), ("gradient", "flux"))
+NAMES = (("strain", "stress"), ("gradient", "flux"), ("deformation", "piola"))
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ def load(
     stress: Prescribed = None,
     gradient: Prescribed = None,
     flux: Prescribed = None,
+    deformation: Prescribed = None,
+    piola: Prescribed = None,
 ) -> Load:
     """A load case, or several: mean strain and stress, or mean gradient and flux.
 
@@ -45,18 +47,20 @@ def load(
         b microstructures (b = 1: on each of them). Each component is prescribed in
         exactly one of them.
     gradient, flux : the same for conduction, with 3 components (2 in 2-D).
+    deformation, piola : mean F and mean first Piola-Kirchhoff stress at finite strain,
+        9 components 11 12 13 21 … (4 in 2-D), or matrices (3, 3), (2, 2).
 
     Raises
     ------
     ValueError
         A component prescribed twice or not at all, or an infinite value.
     """
-    pairs = ((strain, stress), (gradient, flux))
+    pairs = ((strain, stress), (gradient, flux), (deformation, piola))
     named = [i for i, pair in enumerate(pairs) if any(v is not None for v in pair)]
     if len(named) != 1:
         raise ValueError(
-            "load needs strain=, stress=, or both, and for conduction gradient=, "
-            "flux=, or both"
+            "load needs strain=, stress=, or both, for conduction gradient=, flux=, "
+            "or both, and at finite strain deformation=, piola=, or both"
         )
     return _mixed(pairs[named[0]], NAMES[named[0]])
 
@@ -99,6 +103,8 @@ def _prescribed(value: Prescribed, name: str) -> Tensor | None:
             ) from None
     if not value.is_floating_point() and not value.is_complex():
         value = value.double()
+    if name in NAMES[2] and value.ndim > 1 and value.shape[-2:] in ((2, 2), (3, 3)):
+        value = value.flatten(-2)
     if not 1 <= value.ndim <= 3 or value.numel() == 0:
         raise ValueError(
             f"load: {name} of shape {tuple(value.shape)} must be "

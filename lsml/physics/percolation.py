@@ -49,12 +49,17 @@ def percolates(
     kept = torch.isin(image.cpu(), torch.as_tensor(solid).reshape(-1)).numpy()
     rows = []
     for each in kept:
-        vectors = [w for cluster in windings(each, faces) for w in cluster]
-        crossed = np.zeros(each.ndim, bool)
-        for w in vectors:
-            crossed |= w != 0
-        rows.append(torch.from_numpy(crossed))
+        rows.append(torch.from_numpy(crossed(each, faces)))
     return torch.stack(rows)
+
+
+def crossed(solid: Bool[np.ndarray, "*n"], faces: bool) -> Bool[np.ndarray, " d"]:
+    """Along which axes some cluster of an image meets its own periodic image."""
+    found = np.zeros(solid.ndim, bool)
+    for cluster in windings(solid, faces):
+        for w in cluster:
+            found |= w != 0
+    return found
 
 
 def windings(solid: Bool[np.ndarray, "*n"], faces: bool) -> list[Array]:

@@ -13,7 +13,8 @@ from lsml.law import Law
 from lsml.physics.conductivity import conductivity
 from lsml.physics.elasticity import elasticity
 from lsml.physics.loads import Load
-from lsml.problem import LippmannSchwinger, Problem
+from lsml.lippmann_schwinger import LippmannSchwinger
+from lsml.problem import Problem
 from lsml.strain_form import StrainForm
 from lsml.typing import Field, Mean, Tags
 
