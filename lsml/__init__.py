@@ -30,21 +30,21 @@ from lsml.physics.coarse_space import coarse_space as coarse_space
 from lsml.physics.coarsening import coarsen as coarsen
 from lsml.physics.conductivity import conductivity as conductivity
 from lsml.physics.elasticity import elasticity as elasticity
-from lsml.physics.hardening import hardening_table as hardening_table
-from lsml.physics.hardening import swift as swift
-from lsml.physics.hardening import voce as voce
-from lsml.physics.inelastic import j2 as j2
-from lsml.physics.inelastic import power_law as power_law
-from lsml.physics.inelastic import ramberg_osgood as ramberg_osgood
-from lsml.physics.inelastic_law import Internal as Internal
 from lsml.physics.finite_strain import hyperelasticity as hyperelasticity
 from lsml.physics.finite_strain import neo_hooke as neo_hooke
 from lsml.physics.finite_strain import (
     saint_venant_kirchhoff as saint_venant_kirchhoff,
 )
 from lsml.physics.flow import stokes as stokes
+from lsml.physics.hardening import hardening_table as hardening_table
+from lsml.physics.hardening import swift as swift
+from lsml.physics.hardening import voce as voce
 from lsml.physics.helmholtz import helmholtz as helmholtz
 from lsml.physics.incident import plane_wave as plane_wave
+from lsml.physics.inelastic import j2 as j2
+from lsml.physics.inelastic import power_law as power_law
+from lsml.physics.inelastic import ramberg_osgood as ramberg_osgood
+from lsml.physics.inelastic_law import Internal as Internal
 from lsml.physics.kernels import PhaseKernels as PhaseKernels
 from lsml.physics.loads import load as load
 from lsml.physics.moduli import Stiffness as Stiffness

@@ -229,18 +229,18 @@ def macro_loads(base: StrainForm, loads: Sequence[Load]) -> list[MacroLoad]:
     ValueError
         No loads, loads of another physics, for other samples, or that nothing carries.
     """
-    phases, differential = base.law.initial(), base.discretization.differential
+    phases, scheme = base.law.initial(), base.discretization
     if phases is None:
         raise ValueError(f"load_path needs phases, got {type(base.law).__name__}")
     if not isinstance(loads, Sequence) or not loads:
         raise ValueError("loads must list one load, made by lsml.load, for each step")
     wide, macros = on_device(phases, torch.float64), []
-    words = differential.words.field
+    words = scheme.differential.words.field
     for k, load in enumerate(loads):
         if not isinstance(load, Load) or load.names[0] != words:
             raise ValueError(f"loads: step {k} must be made by lsml.load({words}=...)")
         macros.append(macro_load(load, wide))
-        check_load(wide, macros[-1], differential)
+        check_load(wide, macros[-1], scheme)
     sizes = [len(load.field) for load in macros]
     known = next(iter(base.law.internal().values()), macros[0].field)
     wrong = next((k for k, b in enumerate(sizes) if b != len(known)), None)

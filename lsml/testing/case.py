@@ -10,10 +10,10 @@ from torch import Tensor
 
 from lsml.displacement_form import DisplacementForm
 from lsml.law import Law
+from lsml.lippmann_schwinger import LippmannSchwinger
 from lsml.physics.conductivity import conductivity
 from lsml.physics.elasticity import elasticity
 from lsml.physics.loads import Load
-from lsml.lippmann_schwinger import LippmannSchwinger
 from lsml.problem import Problem
 from lsml.strain_form import StrainForm
 from lsml.typing import Field, Mean, Tags
