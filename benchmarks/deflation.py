@@ -20,6 +20,7 @@ from machine import description, now, write, write_json
 from torch import Tensor
 
 import lsml
+from lsml.gradients import Task
 from lsml.native.form import NativeForm
 from lsml.physics.rules.lanczos import RitzCG, ritz_vectors
 from lsml.problem import Problem
@@ -103,9 +104,8 @@ def solved(p: Problem, rule: Any, tol: float = 1e-6) -> SolveState:
 
 def campaign(p: Problem, rule: lsml.Recycled, tol: float) -> SolveState:
     """All loads, as `lsml.solve` does it."""
-    stop = RelativeResidual(tol)
     with torch.no_grad():
-        return rule.campaign(p, None, stop=stop, max_iter=5000, observe=None)
+        return rule.campaign(Task(p, rule, None, RelativeResidual(tol), 5000))
 
 
 def clocked(run: Callable[[], Any]) -> tuple[Any, float]:

@@ -31,10 +31,10 @@ def found(pattern: str) -> dict[str, Any]:
 
 def errors() -> str:
     """Test errors of the shipped weights."""
-    rows = []
-    if not found("shipped-*.json"):
+    rows, cards = [], found("shipped-*.json")
+    if not cards:
         return "Not trained yet: `python benchmarks/shipped_weights.py`."
-    for stem, card in found("shipped-*.json").items():
+    for stem, card in cards.items():
         small, whole = card["test"].items()
         training = card["training"]
         rows.append(
@@ -48,7 +48,7 @@ def errors() -> str:
             ]
         )
     head = "weights", "parameters", "MASE % at 24³", "MASE % at 31³", "worst at 31³"
-    curves = [curve(stem.removeprefix("shipped-")) for stem in found("shipped-*.json")]
+    curves = [curve(stem.removeprefix("shipped-")) for stem in cards]
     every = table([*head, "samples × epochs", "minutes"], rows)
     return "\n".join([every, "", *curves])
 

@@ -44,27 +44,36 @@ STEPS, ANALYSED = 5, 16  # iterations and test samples of the analytic rules
 
 
 @dataclass(frozen=True)
-class Scale:
-    """Size of the data, and of the training.
-
-    ``starts`` tells which rules start from the weights of another, of the same seed,
-    because the epochs are too few for five networks from random weights.
-    """
+class Stage:
+    """Size of the data, and of the training on it."""
 
     edge: int
     design_points: int
     realizations: int
     epochs: int
     batch: int
+    learning_rate: float = 2e-3
+
+
+class Scale(NamedTuple):
+    """Stages of a training, one after the other; the last is the one that is tested.
+
+    ``starts`` tells which rules begin with the weights of another, of the same seed,
+    because the epochs are too few for five networks from random weights.
+    """
+
+    stages: tuple[Stage, ...]
     contrasts: tuple[float, ...]
     seeds: int
     starts: Mapping[str, str]
 
 
 SCALES = {
-    "smoke": Scale(7, 5, 2, 2, 2, (10.0,), 1, UNTIED),
-    "cpu": Scale(12, 256, 5, 8, 2, (10.0,), 3, UNTIED),
-    "paper": Scale(31, 4096, 5, 60, 32, (10.0, 50.0), 1, {}),
+    "smoke": Scale((Stage(5, 5, 2, 1, 2), Stage(7, 5, 2, 2, 2)), (10.0,), 1, UNTIED),
+    "cpu": Scale(
+        (Stage(12, 256, 5, 8, 2), Stage(24, 128, 5, 3, 1, 1e-3)), (10.0,), 3, UNTIED
+    ),
+    "paper": Scale((Stage(31, 4096, 5, 60, 32),), (10.0, 50.0), 1, {}),
 }
 
 
@@ -86,30 +95,49 @@ def options():
     return parser.parse_args()
 
 
-def dataset(args, scale, contrast):
-    """The paper's recipe at this scale."""
-    path = args.folder / f"data-{scale.edge}-c{contrast:g}.h5"
-    shape = (scale.edge,) * 3
-    counts = scale.design_points, scale.realizations
+def dataset(args, stage, contrast):
+    """The paper's recipe at this size."""
+    path = args.folder / f"data-{stage.edge}-c{contrast:g}.h5"
+    shape = (stage.edge,) * 3
+    counts = stage.design_points, stage.realizations
     return generate(path, *counts, shape, contrast, workers=args.workers)
 
 
-def trained(args, scale, path, run, start):
-    """The rule after all its epochs, or None if the time was up before."""
+def origin(scale, stage, run):
+    """Stage and training whose weights one starts from, None for random ones."""
+    place, other = scale.stages.index(stage), scale.starts.get(run.name)
+    if place:
+        return scale.stages[place - 1], run
+    return other and (stage, run._replace(name=other))
+
+
+def trained(args, scale, contrast):
+    """The rules after the last stage, less those whose time was up before."""
+    runs = [Run(contrast, r, i) for r in RULES for i in range(scale.seeds)]
+    done = {None: None}
+    for stage in scale.stages:
+        for run in runs:
+            start = origin(scale, stage, run)
+            rule = start in done and finished(args, stage, run, done[start])
+            if rule:
+                done[stage, run] = rule
+    return {run: done[stage, run] for run in runs if (stage, run) in done}
+
+
+def finished(args, stage, run, start):
+    """The rule after all epochs of a stage, None if the time was up before."""
+    path = dataset(args, stage, run.contrast)
     sets = [LocalizationDataset(path, split) for split in ("train", "validation")]
     rule = rule_for(sets[0], run.name, seed=run.seed)
-    plan = Plan(scale.epochs, scale.batch, seed=run.seed)
-    folder = args.folder / f"{run.name}-{scale.edge}-c{run.contrast:g}-s{run.seed}"
+    plan = Plan(stage.epochs, stage.batch, stage.learning_rate, seed=run.seed)
+    folder = args.folder / f"{run.name}-{stage.edge}-c{run.contrast:g}-s{run.seed}"
     if start is not None:
         rule.start_from(start)
     seconds = None if args.minutes is None else 60 * args.minutes
     rows = train(rule, *sets, folder, plan, seconds=seconds)
-    done = f"{len(rows)} of {scale.epochs} epochs"
     last = f", validation MASE {rows[-1].validation:.2f} %" if rows else ""
-    print(
-        f"contrast {run.contrast:g}, {RULES[run.name]}, seed {run.seed}: {done}{last}"
-    )
-    return rule if len(rows) == scale.epochs else None
+    print(f"{folder.name}: {len(rows)} of {stage.epochs} epochs{last}")
+    return rule if len(rows) == stage.epochs else None
 
 
 def analytic(path, contrast):
@@ -134,28 +162,21 @@ def main():
     args.folder.mkdir(exist_ok=True)
     results = []
     for contrast in scale.contrasts:
-        path = dataset(args, scale, contrast)
+        rules = trained(args, scale, contrast)
+        path = dataset(args, scale.stages[-1], contrast)
         test = LocalizationDataset(path, "test")
-        done = {}
-        for run in (Run(contrast, r, i) for r in RULES for i in range(scale.seeds)):
-            first = scale.starts.get(run.name)
-            start = done.get(run._replace(name=first))
-            rule = None
-            if first is None or start is not None:
-                rule = trained(args, scale, path, run, start)
-            if rule is not None:
-                done[run] = rule
-                results.append(run._asdict() | evaluate(rule, test).summary())
-        report(contrast, results, analytic(path, contrast), scale)
+        for run, rule in rules.items():
+            results.append(run._asdict() | evaluate(rule, test).summary())
+        report(contrast, results, analytic(path, contrast), scale.stages[-1].edge)
     if args.output is not None:
         args.output.write_text(json.dumps(results, indent=1) + "\n")
     wanted = len(scale.contrasts) * len(RULES) * scale.seeds
     sys.exit(0 if len(results) == wanted else 1)
 
 
-def report(contrast, results, others, scale):
+def report(contrast, results, others, edge):
     """Mean over the seeds of mean and standard deviation over the test set."""
-    print(f"\ncontrast {contrast:g}, {scale.edge}³, test MASE in percent")
+    print(f"\ncontrast {contrast:g}, {edge}³, test MASE in percent")
     print(f"{'':26}{'here':>16}{'paper, 31³':>16}")
     for name in [*RULES, "comparison network"]:
         mine = [r for r in results if (r["contrast"], r["name"]) == (contrast, name)]

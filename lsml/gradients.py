@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -22,27 +21,6 @@ NEEDED: tuple[Tags, ...] = (
 )
 
 
-@runtime_checkable
-class Campaign(Protocol):
-    """A rule that makes several calls of the driver of one solve.
-
-    Such as :class:`lsml.Recycled`, which solves some samples first, for the others to
-    profit from. Inside of other rules it is the ``UpdateRule`` that it also is.
-    """
-
-    def campaign(
-        self,
-        problem: Problem,
-        x0: Vector | None,
-        *,
-        stop: StopCriterion,
-        max_iter: int,
-        observe: Observer | None,
-    ) -> SolveState:
-        """Solve the whole batch, in the driver's words."""
-        ...
-
-
 @dataclass(frozen=True)
 class Task:
     """A solve to be run: the arguments of :func:`lsml.unroll.unroll`."""
@@ -56,17 +34,29 @@ class Task:
 
     def run(self) -> SolveState:
         """Unroll, recording a graph where one is asked for."""
-        rule = self.rule
-        drive: Callable[..., SolveState] = partial(unroll, rule=rule)
-        if isinstance(rule, Campaign):
-            drive = rule.campaign
-        return drive(
+        if isinstance(self.rule, Campaign):
+            return self.rule.campaign(self)
+        return unroll(
             self.problem,
-            x0=self.x0,
+            self.rule,
+            self.x0,
             stop=self.stop,
             max_iter=self.max_iter,
             observe=self.observe,
         )
+
+
+@runtime_checkable
+class Campaign(Protocol):
+    """A rule that makes several calls of the driver of one solve.
+
+    Such as :class:`lsml.Recycled`, which solves some samples first, for the others to
+    profit from. Inside of other rules it is the ``UpdateRule`` that it also is.
+    """
+
+    def campaign(self, task: Task) -> SolveState:
+        """Solve the whole batch."""
+        ...
 
 
 @runtime_checkable

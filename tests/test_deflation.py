@@ -9,6 +9,7 @@ import torch
 from cells import generator, random_labels, random_load, random_stiffness
 
 import lsml
+from lsml.bundle import pack, split
 from lsml.displacement_form import DisplacementForm
 from lsml.physics.coarse_space import coarse_space
 from lsml.physics.rules.lanczos import RitzCG, ritz_vectors
@@ -322,9 +323,9 @@ class Watched(Rule):
         return self.rule(p).residual(p, x, memory, k)
 
     def step(self, p, it, memory):
-        owner = torch.arange(len(it.x))
-        memory = tuple(owner if i == 5 else t for i, t in enumerate(memory))
-        return self.rule(p).step(p, it, memory)
+        deflated, window = split(memory)
+        deflated = deflated._replace(owner=torch.arange(len(it.x)))
+        return self.rule(p).step(p, it, pack(deflated, window))
 
 
 @pytest.mark.parametrize("law", CHECKS)

@@ -5,6 +5,7 @@ A-orthonormal, <A W_i, W_j> = δ_ij, by a Gram matrix whose null space is droppe
 that dependent, zero and non-finite proposals cost time and never correctness.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -157,23 +158,29 @@ def cells_of(problem: Problem, count: int) -> Problem:
 
 def inner(block: Block, x: Vector, owner: Codes) -> Coefficients:
     """Dot products of each sample with the vectors of its microstructure."""
-    rows, flat = x.flatten(1), block.flatten(2)
-    if len(flat) == 1:
-        return _products(rows, flat[0])
-    groups = [(owner == i).nonzero()[:, 0] for i in range(len(flat))]
-    parts = [_products(rows[g], w) for g, w in zip(groups, flat, strict=True)]
-    return torch.cat(parts)[torch.cat(groups).argsort()]
+    return _by_owner(_products, x.flatten(1), block, owner)
 
 
 def combined(block: Block, coefficients: Coefficients, owner: Codes) -> Vector:
     """Linear combination, for each sample, of the vectors of its microstructure."""
-    flat, c = block.flatten(2), coefficients.to(block.dtype)
-    shape = (len(c), *block.shape[2:])
+    c = coefficients.to(block.dtype)
+    found = _by_owner(torch.matmul, c, block, owner)
+    return found.reshape(len(c), *block.shape[2:])
+
+
+def _by_owner(
+    product: Callable[[Tensor, Tensor], Tensor],
+    rows: Inexact[Tensor, "b n"],
+    block: Block,
+    owner: Codes,
+) -> Inexact[Tensor, "b m"]:
+    """Products of the rows of each microstructure with its vectors, in one piece."""
+    flat = block.flatten(2)
     if len(flat) == 1:
-        return (c @ flat[0]).reshape(shape)
+        return product(rows, flat[0])
     groups = [(owner == i).nonzero()[:, 0] for i in range(len(flat))]
-    parts = [c[g] @ w for g, w in zip(groups, flat, strict=True)]
-    return torch.cat(parts)[torch.cat(groups).argsort()].reshape(shape)
+    parts = [product(rows[g], w) for g, w in zip(groups, flat, strict=True)]
+    return torch.cat(parts)[torch.cat(groups).argsort()]
 
 
 def fingerprint(problem: Problem, dtype: torch.dtype) -> Float[Tensor, "b p"]:

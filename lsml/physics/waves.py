@@ -9,38 +9,37 @@ from jaxtyping import Integer
 from torch import Tensor
 
 from lsml.displacement_form import DisplacementForm
+from lsml.gradients import Task
 from lsml.law import PhaseLaw
 from lsml.problem import Problem
 from lsml.rule import UpdateRule
 from lsml.state import SolveState, Status
-from lsml.stop import StopCriterion
 from lsml.strain_form import StrainForm
 from lsml.typing import Codes, PerSample, Vector
-from lsml.unroll import Observer, unroll
+from lsml.unroll import Observer
 
 Samples: TypeAlias = Integer[Tensor, " _"]  # numbers of some samples of a batch
 
 
 @dataclass(frozen=True)
 class Wave:
-    """Some samples of a batch, and how far they are to be solved."""
+    """Some samples of the batch of a task."""
 
     problem: Problem
     samples: Samples
-    x0: Vector | None
-    stop: StopCriterion
-    max_iter: int
+    task: Task
 
     def run(self, rule: UpdateRule[Any], watch: "Watch") -> SolveState:
         """Solve these samples."""
-        return unroll(
-            self.problem,
-            rule,
-            None if self.x0 is None else self.x0[self.samples],
-            stop=self.stop.select(self.samples),
-            max_iter=self.max_iter,
+        task, x0 = self.task, self.task.x0
+        return replace(
+            task,
+            problem=self.problem,
+            rule=rule,
+            x0=None if x0 is None else x0[self.samples],
+            stop=task.stop.select(self.samples),
             observe=watch.over(self.samples),
-        )
+        ).run()
 
 
 class Watch:

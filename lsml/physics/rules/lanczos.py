@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Inexact, Integer
 from torch import Tensor
 
+from lsml.bundle import pack, split
 from lsml.numerics import per_sample, safe_div
 from lsml.physics.rules.deflated import Deflated, DeflatedCG
 from lsml.problem import Problem, Residual
@@ -80,7 +81,7 @@ class RitzCG:
             torch.zeros_like(inner.owner),
             torch.zeros_like(inner.norm2),
         )
-        return x, (*inner, *window)
+        return x, pack(inner, window)
 
     def residual(self, problem: Problem, x: Vector, memory: Memory, k: int) -> Residual:
         """As of the rule."""
@@ -97,7 +98,7 @@ class RitzCG:
         x, new = self.rule.step(problem, it, old)
         with torch.no_grad():
             window = self._restarted(_closed(window, old, new))
-        return x, (*new, *window)
+        return x, pack(new, window)
 
     def _restarted(self, window: Window) -> Window:
         """Full windows with their lowest Ritz vectors alone."""
@@ -120,8 +121,8 @@ class RitzCG:
 
 def apart(memory: Memory) -> tuple[Deflated, Window]:
     """What the rule remembers, and what was seen."""
-    inner = len(Deflated._fields)
-    return Deflated(*memory[:inner]), Window(*memory[inner:])
+    rule, seen = split(memory)
+    return Deflated(*rule), Window(*seen)
 
 
 def ritz_vectors(memory: Memory, vectors: int) -> Inexact[Tensor, "b k *v"]:

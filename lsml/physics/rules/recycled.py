@@ -8,6 +8,7 @@ vectors deflate the conjugate gradients of the rest.
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from lsml.gradients import Task
 from lsml.physics.coarse_space import CoarseSpace, space_of_steps
 from lsml.physics.rules.conjugate_gradient import ConjugateGradient, Krylov
 from lsml.physics.rules.deflated import DeflatedCG
@@ -16,9 +17,8 @@ from lsml.physics.waves import Watch, Wave, first_of_each, merged
 from lsml.problem import Problem, Residual
 from lsml.rule import Iterate, Rule
 from lsml.state import SolveState
-from lsml.stop import StopCriterion
 from lsml.typing import Tags, Vector
-from lsml.unroll import Observer, check, unroll
+from lsml.unroll import check
 
 WINDOW = 3  # times the vectors wanted, the basis that is kept of the first load case
 
@@ -69,34 +69,25 @@ class Recycled(Rule):
         """As conjugate gradients."""
         return ConjugateGradient().step(problem, it, memory)
 
-    def campaign(
-        self,
-        problem: Problem,
-        x0: Vector | None,
-        *,
-        stop: StopCriterion,
-        max_iter: int,
-        observe: Observer | None,
-    ) -> SolveState:
+    def campaign(self, task: Task) -> SolveState:
         """Solve the first load case of each microstructure, then the others."""
+        problem = task.problem
         check(problem, self)
         first, others = first_of_each(problem)
         leaders, rest = problem.select(first), problem.select(others)
         if leaders is None or rest is None or len(others) == 0:
-            plain = ConjugateGradient()
-            return unroll(
-                problem, plain, x0, stop=stop, max_iter=max_iter, observe=observe
-            )
-        watch = Watch(observe, problem.start() if x0 is None else x0)
-        led, space = self._first(Wave(leaders, first, x0, stop, max_iter), watch)
-        wave = Wave(rest, others, x0, stop, max_iter)
-        followed = wave.run(DeflatedCG(space), watch)
+            return replace(task, rule=ConjugateGradient()).run()
+        watch = Watch(task.observe, problem.start() if task.x0 is None else task.x0)
+        led, space = self._first(Wave(leaders, first, task), watch)
+        followed = Wave(rest, others, task).run(DeflatedCG(space), watch)
         return merged(problem, [(first, led), (others, followed)])
 
     def _first(self, wave: Wave, watch: Watch) -> tuple[SolveState, CoarseSpace]:
         """The first load cases solved, and the space that they leave behind."""
         none = space_of_steps(wave.problem, wave.problem.start()[:, None][:, :0])
-        steps = wave.max_iter + 1  # more than it may take: it ends as any other rule
+        steps = (
+            wave.task.max_iter + 1
+        )  # more than it may take: it ends as any other rule
         seen = RitzCG(DeflatedCG(none), self.vectors, self.kept, steps)
         state = wave.run(seen, watch)
         vectors = ritz_vectors(state.memory, self.vectors)
