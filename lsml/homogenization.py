@@ -22,6 +22,7 @@ from lsml.energy import Spectrum
 from lsml.gradients import Detached, Task
 from lsml.inputs import ProblemOptions, as_problem, as_rule, check_limits
 from lsml.law import PhaseLaw
+from lsml.macro_load import MacroLoad
 from lsml.physics.percolation import idle
 from lsml.physics.reference import extreme_ratios
 from lsml.problem import Residual
@@ -30,7 +31,7 @@ from lsml.running import Run
 from lsml.solution import Solution
 from lsml.state import SolveState, Status
 from lsml.stop import ROUND_OFF, RelativeResidual, StopCriterion
-from lsml.strain_form import MacroLoad, StrainForm
+from lsml.strain_form import StrainForm
 from lsml.typing import PerSample, Vector
 
 

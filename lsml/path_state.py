@@ -23,8 +23,8 @@ from torch import Tensor
 
 from lsml.io.checkpoint import read_tensors, write_tensors
 from lsml.law import Law
+from lsml.macro_load import MacroLoad
 from lsml.solution import Solution
-from lsml.strain_form import MacroLoad
 from lsml.typing import Codes, PerSample, Vector
 
 FORMAT = "lsml load path 1"

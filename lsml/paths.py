@@ -22,6 +22,7 @@ from lsml.displacement_form import DisplacementForm
 from lsml.gradients import Task
 from lsml.inputs import as_rule, check_limits, in_form
 from lsml.io.checkpoint import fingerprint
+from lsml.macro_load import MacroLoad
 from lsml.numerics import per_sample
 from lsml.path_state import Record, State, load_state, save_state, stacked
 from lsml.physics.assemble import macro_load, on_device
@@ -31,7 +32,7 @@ from lsml.rule import UpdateRule
 from lsml.running import Run
 from lsml.solution import Solution
 from lsml.state import Status
-from lsml.strain_form import MacroLoad, StrainForm
+from lsml.strain_form import StrainForm
 from lsml.typing import Vector
 
 REACH = 4.0  # times the last increment, as far as answers are extrapolated

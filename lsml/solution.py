@@ -11,12 +11,11 @@ from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from lsml.displacement_form import DisplacementForm
+from lsml.error_bound import error_bound
 from lsml.numerics import wide
-from lsml.physics.reference import ends_of_spectrum
 from lsml.problem import Problem
 from lsml.state import SolveState, Status
 from lsml.statistics import PhaseStatistics, phase_statistics
-from lsml.stop import ROUND_OFF
 from lsml.strain_form import StrainForm
 from lsml.typing import Codes, Field, Mask, PerSample
 
@@ -204,17 +203,7 @@ class Solution:
         with what eigenstrain and stress load make of λ_max where that is more, unless
         the energy of the error was bounded; infinite with pores and nonlinear laws.
         """
-        form = self.form
-        low, high = ends_of_spectrum(form)
-        mean = self.mean_strain.detach()
-        work = (mean.conj() * form.reference.mean(mean)).real.sum(1)
-        size = work.clamp_min(0).sqrt()
-        share = torch.where(self.state.scale > 0, self.state.scale / size, 0.0)
-        unit = ROUND_OFF * torch.finfo(mean.dtype).eps
-        if self.state.gap is not None and bool(self.state.gap[:, 1].isfinite().all()):
-            bound = (self.state.gap[:, 1] / low).sqrt() / size
-            return torch.maximum(bound, unit * high / low)
-        return self.error.clamp_min(unit) * torch.maximum(high, share) / low
+        return error_bound(self.form, self.state, self.mean_strain.detach())
 
     def per_phase(self) -> PhaseStatistics:
         """Volume fraction, moments of strain and stress, and energy of each phase.

@@ -7,7 +7,6 @@ not be compatible: x is the field at the quadrature points.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import methodcaller
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Inexact
@@ -17,39 +16,13 @@ from lsml.discretization import Discretization
 from lsml.green import GreenOperator, free_compliance
 from lsml.grid import Grid
 from lsml.law import Law, PhaseLaw, Uniform
+from lsml.macro_load import MacroLoad, uniform_answer
 from lsml.numerics import dot, root, rows_of
 from lsml.problem import Problem, Residual, Specimen
 from lsml.spectrum import spectrum
 from lsml.typing import Codes, Field, Mean, PerSample, Tags, Vector, Voxels
 
 ROUNDING = 1e-12  # of the share of N⁻¹ in the reference medium
-
-
-class MacroLoad(NamedTuple):
-    """What is prescribed on average, component by component.
-
-    ``field`` where the mean field is prescribed and 0 elsewhere, ``flux`` where the
-    mean flux is and 0 elsewhere, ``free`` (real) 1 where the mean field is free.
-    """
-
-    field: Inexact[Tensor, "b c"]
-    flux: Inexact[Tensor, "b c"]
-    free: Float[Tensor, "b c"]
-
-    def to(self, like: Tensor) -> "MacroLoad":
-        """On the device and in the precision of a field."""
-        real = like.real if like.is_complex() else like
-        return MacroLoad(self.field.to(like), self.flux.to(like), self.free.to(real))
-
-
-def uniform_answer(
-    reference: Uniform, green: GreenOperator, load: MacroLoad
-) -> Inexact[Tensor, "b c"]:
-    """Mean field of the homogeneous reference medium under the load: x̄.
-
-    The prescribed mean field, completed by the answer to the prescribed mean flux.
-    """
-    return load.field + green.mean_compliance(load.flux - reference.mean(load.field))
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from torch import Tensor
 from lsml.discretization import Discretization
 from lsml.green import GreenOperator, free_compliance, green_operator
 from lsml.law import PhaseLaw, Uniform
+from lsml.macro_load import MacroLoad, uniform_answer
 from lsml.physics.loads import Load
 from lsml.physics.reference import reference_medium
 from lsml.rule import arithmetic
-from lsml.strain_form import MacroLoad, StrainForm, uniform_answer
+from lsml.strain_form import StrainForm
 from lsml.typing import Mean
 
 Part: TypeAlias = tuple[PhaseLaw, MacroLoad]

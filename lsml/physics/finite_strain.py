@@ -186,7 +186,7 @@ def rotating_projectors(ndim: int) -> Float[Tensor, "3 c c"]:
     )
 
 
-def _at_rest(phase: HyperelasticPhase, ndim: int) -> Stiffness:
+def _at_rest(phase: object, ndim: int) -> Stiffness:
     """∂P/∂F at F = 1, with the stiffness against rotations that C⁰ needs."""
     if not isinstance(phase, HyperelasticPhase):
         raise ValueError(

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Inexact
 from torch import Tensor
 
-from lsml.strain_form import MacroLoad
+from lsml.macro_load import MacroLoad
 
 Prescribed = Sequence[float | None] | Tensor | object
 NAMES = (("strain", "stress"), ("gradient", "flux"), ("deformation", "piola"))

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from lsml.discretization import Differential, Discretization
 from lsml.law import PhaseLaw
+from lsml.macro_load import MacroLoad
 from lsml.physics.labels import as_labels
-from lsml.strain_form import MacroLoad
 
 Array: TypeAlias = NDArray[np.int64]
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from lsml.displacement_form import DisplacementForm
 from lsml.law import Entry, PhaseLaw, Uniform
+from lsml.macro_load import MacroLoad
 from lsml.physics.moduli import Stiffness
-from lsml.strain_form import MacroLoad
 from lsml.typing import Codes
 
 Vectors = Float[Tensor, "s n v"]
