@@ -16,6 +16,7 @@ ELASTIC = [
     *("1313", "1123", "2223", "3323", "1223", "1323", "2323"),
 ]
 EXPANSION = ["11", "22", "33", "12", "13", "23"]
+SHEAR = {"calculix": 1, "abaqus": 2}  # tensor components, or angles
 CONDUCTIVITY = {
     "calculix": EXPANSION,
     "abaqus": ["11", "12", "22", "13", "23", "33"],
@@ -35,6 +36,7 @@ def parse(path):
             fields = [f.strip() for f in line.split(",")]
             assert all(len(f) <= 20 for f in fields)  # the width of CalculiX's fields
             assert len(fields) <= 8
+            assert len(line) <= 256  # Abaqus
             found[key][1].extend(float(f) for f in fields)
     return found
 
@@ -59,7 +61,7 @@ def tensor(names, values):
 def test_what_is_written_is_read_back(tmp_path, dialect):
     """Every constant of a fully anisotropic material arrives at its own name.
 
-    Catches 13 and 23 left in Mandel's places, √2 left on the shear, rows for columns.
+    Catches 12 and 23 left in Mandel's places, √2 left on the shear, rows for columns.
     """
     c, kappa = random_stiffness(6, 3, 70.0), random_stiffness(3, 4)
     alpha = np.linspace(-1e-5, 3e-5, 6)
@@ -77,9 +79,35 @@ def test_what_is_written_is_read_back(tmp_path, dialect):
     full = from_mandel4(torch.as_tensor(c)).numpy()
     assert np.allclose(tensor(ELASTIC, found["ELASTIC"][1]), full, rtol=1e-11)
     strain = lsml.mandel.from_mandel(torch.as_tensor(alpha)).numpy()
-    assert np.allclose(tensor(EXPANSION, found["EXPANSION"][1]), strain, rtol=1e-11)
+    read = np.array(found["EXPANSION"][1])
+    read[3:] /= SHEAR[dialect]
+    assert np.allclose(tensor(EXPANSION, read), strain, rtol=1e-11)
     order = CONDUCTIVITY[dialect]
     assert np.allclose(tensor(order, found["CONDUCTIVITY"][1]), kappa, rtol=1e-11)
+
+
+@pytest.mark.parametrize("dialect", ["calculix", "abaqus"])
+def test_stress_computed_from_a_card_is_that_of_the_stiffness(tmp_path, dialect):
+    """Theorem: σ = C (ε − α ΔT), in whatever components a program computes it.
+
+    Both multiply the constants by angles γ = 2ε; the thermal strain of CalculiX is a
+    tensor, that of Abaqus has angles as well. Catches factors 2 and √2.
+    """
+    rng = np.random.default_rng(5)
+    c, alpha, strain = random_stiffness(6, 1, 70.0), *rng.normal(size=(2, 6))
+    path = tmp_path / "m.inp"
+    write_card(path, "M", stiffness=c, expansion=alpha, dialect=dialect)
+    found = parse(path)
+    d = np.zeros((6, 6))
+    d[np.tril_indices(6)] = found["ELASTIC"][1]  # rows of the lower triangle
+    d += np.tril(d, -1).T
+    root = np.array([1, 1, 1, 2, 2, 2]) ** 0.5
+    order = [0, 1, 2, 5, 4, 3]  # 11 22 33 12 13 23 among Mandel's components
+    thermal = np.array(found["EXPANSION"][1])
+    thermal[3:] *= 2 / SHEAR[dialect]
+    stress = d @ (strain[order] * root - 40 * thermal)
+    known = (c @ (strain - 40 * alpha))[order] / root
+    assert np.allclose(stress, known, rtol=1e-10, atol=1e-10 * np.abs(known).max())
 
 
 def test_effective_properties_can_be_written(tmp_path):
@@ -113,6 +141,7 @@ def test_effective_properties_can_be_written(tmp_path):
         ({"conductivity": np.eye(3) * 1j}, "real"),
         ({"expansion": 1e-5, "dialect": "nastran"}, "calculix, abaqus"),
         ({"expansion": 1e-5, "units": "a\n*STEP"}, "one line"),
+        ({"expansion": 1e-5, "units": "x" * 81}, "at most 80"),
         ({"expansion": 1e-5, "material": "1,2"}, "material '1,2'"),
     ],
 )

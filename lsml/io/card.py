@@ -1,11 +1,14 @@
 """Material cards for CalculiX and Abaqus: effective properties as input text.
 
-Both read stiffness in the order 11 22 33 12 13 23 with engineering shear angles, so
-that 13 and 23 trade places with the Mandel order of this package and no √2 is left:
-``*ELASTIC`` holds D_ijkl of σ_ij = D_ijkl ε_kl, the upper triangle column by column.
-``*EXPANSION`` holds the components α_ij of the tensor, 11 22 33 12 13 23. In
-``*CONDUCTIVITY`` the two programs differ: κ_11 κ_22 κ_33 κ_12 κ_13 κ_23 for CalculiX,
-κ_11 κ_12 κ_22 κ_13 κ_23 κ_33 for Abaqus.
+``*ELASTIC`` is the same for both: D_ijkl of σ_ij = D_ijkl ε_kl, the upper triangle
+column by column in the order 11 22 33 12 13 23. Mandel's 12 and 23 trade places in it,
+and no √2 is left. ``*EXPANSION`` has that order too. CalculiX takes α_12 from u_1,2 and
+from u_2,1 (calcmechstrain.f of its source), so that tensor components are written. In
+Abaqus strains count shear as the angle γ_ij = 2 ε_ij (Conventions of its manual, which
+does not say it again for this keyword), so that 2 α_ij is written. ``*CONDUCTIVITY`` is
+κ_11 κ_22 κ_33 κ_12 κ_13 κ_23 for CalculiX, κ_11 κ_12 κ_22 κ_13 κ_23 κ_33 for Abaqus.
+
+Lines stay below the 256 characters of Abaqus, numbers within the 20 of CalculiX.
 """
 
 import re
@@ -26,20 +29,30 @@ MANDEL: tuple[Pair, ...] = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 ROOT = np.array([1, 1, 1, 2, 2, 2]) ** 0.5
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,79}")
 PER_LINE = 8
+LONGEST = 80  # characters of a note
 ALIKE = 1e-6  # of the largest entry, up to which a tensor counts as symmetric
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """What one program wants otherwise than the other."""
+    """What one program wants otherwise than the other.
+
+    Attributes
+    ----------
+    anisotropic : the type of ``*ELASTIC``.
+    conductivity : the order of its components.
+    shear : what the shear components of the expansion tensor are multiplied by.
+    """
 
     anisotropic: str
     conductivity: tuple[Pair, ...]
+    shear: int
 
 
+ROWS: tuple[Pair, ...] = ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2))
 DIALECTS: Mapping[str, Dialect] = {
-    "calculix": Dialect("ANISO", ORDER),
-    "abaqus": Dialect("ANISOTROPIC", ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2))),
+    "calculix": Dialect("ANISO", ORDER, 1),
+    "abaqus": Dialect("ANISOTROPIC", ROWS, 2),
 }
 
 
@@ -63,7 +76,7 @@ def write_card(  # noqa: PLR0913 (one argument for each property)
         :func:`lsml.thermal_expansion`.
     conductivity : (3, 3), such as :func:`lsml.homogenize` gives.
     dialect : ``"calculix"`` or ``"abaqus"``.
-    units : written into a comment, as neither program knows any.
+    units : written into a comment, as neither program knows any; 80 characters at most.
 
     A batch of one is taken for its sample; of a larger one give one sample.
 
@@ -114,7 +127,7 @@ def card(
     if stiffness is not None:
         blocks += _elastic(stiffness, spoken)
     if expansion is not None:
-        blocks += _block("*EXPANSION, TYPE=ANISO", _expansion(expansion), ORDER)
+        blocks += _thermal(expansion, spoken)
     if conductivity is not None:
         kappa = _tensor("conductivity", conductivity, (3, 3))
         order = spoken.conductivity
@@ -135,8 +148,10 @@ def _dialect(name: str) -> Dialect:
 
 
 def _comment(units: str) -> str:
-    if not (units.isascii() and units.isprintable()):
-        raise ValueError(f"units {units!r} must be one line of ASCII text")
+    if not (units.isascii() and units.isprintable() and len(units) <= LONGEST):
+        raise ValueError(
+            f"units {units!r} must be one line of at most {LONGEST} ASCII characters"
+        )
     return units
 
 
@@ -147,6 +162,15 @@ def _elastic(stiffness: object, dialect: Dialect) -> list[str]:
     plain = (mandel / np.outer(ROOT, ROOT))[np.ix_(place, place)]
     triangle = [(i, j) for j in range(6) for i in range(j + 1)]
     return _block(f"*ELASTIC, TYPE={dialect.anisotropic}", plain, triangle)
+
+
+def _thermal(given: object, dialect: Dialect) -> list[str]:
+    """Expansion, with a comment that says what its shear components are."""
+    alpha = _expansion(given)
+    scale = np.where(np.eye(3) == 1, 1, dialect.shear)
+    shear = "alpha_ij" if dialect.shear == 1 else f"{dialect.shear} alpha_ij"
+    note = f"** alpha_11 alpha_22 alpha_33, then shear 12 13 23 as {shear}"
+    return [note, *_block("*EXPANSION, TYPE=ANISO", alpha * scale, ORDER)]
 
 
 def _expansion(given: object) -> Array:
