@@ -51,9 +51,9 @@ class Anisotropy:
         modulus of the plane, λ + μ.
     K_reuss, G_reuss : those of the nearest isotropic compliance, Reuss's averages.
     distance : |C − C_iso|/|C|, from 0.
-    universal : 5 G/G_R + K/K_R − 6, in 2-D 2 G/G_R + K/K_R − 3; 0 for isotropic ones
-        only (Ranganathan & Ostoja-Starzewski 2008, Phys. Rev. Lett. 101).
-    log : √(5 ln²(G/G_R) + ln²(K/K_R)), in 2-D with 2 for 5 (Kube 2016, AIP Adv. 6).
+    universal : 5 G/G_R + K/K_R − 6 (Ranganathan & Ostoja-Starzewski 2008, Phys. Rev.
+        Lett. 101), in 2-D 2 G/G_R + K/K_R − 3; 0 for isotropic ones only.
+    log : √(5 ln²(G/G_R) + ln²(K/K_R)) (Kube 2016, AIP Adv. 6), in 2-D with 2 for 5.
     zener : ratio A ≥ 1 of the two shear moduli of the cubic crystal (in 2-D: square
         symmetry) that has this universal index; 1/A has it too.
     isotropic : the nearest one, a Mandel matrix.

@@ -225,7 +225,7 @@ BRACKETS = {
 @pytest.mark.parametrize("case", BRACKETS.values(), ids=BRACKETS)
 def test_dirichlet_is_above_periodic_is_above_neumann(case):
     """Theorem (Huet 1990): C_D ≥ C_P ≥ C_N ≥ Reuss as quadratic forms, in any mixture
-    that goes one way on every axis, and Voigt is above.
+    that goes one way on every axis (Hazanov & Huet 1994), and Voigt is above.
 
     Catches spaces that are not nested.
     """

@@ -90,7 +90,7 @@ def test_power_law_curve():
 
 
 def test_exponent_one_is_linear_elasticity():
-    """Limits of Moulinec & Suquet (1998): m = 1, and n = 1 with its softer modulus.
+    """Exact: linear elasticity at m = 1, and at n = 1 with a softer shear modulus.
 
     Catches a mistaken relation between the point (ε0, σ0) and the shear modulus.
     """

@@ -1,7 +1,7 @@
 """Isotropic hardening: the yield stress as a function of accumulated plastic strain.
 
-Curves are concave but for tables, and never fall. Formulas are those of Voce (1948,
-J. Inst. Met. 74) and Swift (1952, J. Mech. Phys. Solids 1).
+Curves are concave, except tables, and never fall. Formulas are those of Voce (1948,
+J. Inst. Met. 74), with a linear term beside, and Swift (1952, J. Mech. Phys. Solids 1).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Phases that are not elastic: parameters, and tables of them beside elastic ones.
 
-Power law and Ramberg-Osgood are those of the deformation theory of plasticity, J2 that
-of the flow theory, as in Moulinec & Suquet (1998, CMAME 157).
+Power law and Ramberg-Osgood are of the deformation theory of plasticity. J2 is of the
+flow theory, step by step as in Moulinec & Suquet (1998, CMAME 157).
 """
 
 from collections.abc import Sequence

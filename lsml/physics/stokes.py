@@ -1,11 +1,12 @@
 """Creeping flow through a voxel image: −μ∇²u + ∇p = e − λ, div u = 0, u = 0 in solid.
 
 H = A + B with A the Stokes operator of a cell full of fluid and B the force λ by which
-the solid holds it still, a distributed multiplier (Glowinski, Pan & Périaux 1994): in
-Lippmann-Schwinger form u = U − Γ λ, as in Monchiet, Bonnet & Lauriat (2009) and
-Bignonnet (2020), with Γ that of the staggered grid (Harlow & Welch 1965). Velocities
+the solid holds it still, a distributed Lagrange multiplier (Glowinski, Pan, Hesla &
+Joseph 1999, Int. J. Multiphase Flow 25): in Lippmann-Schwinger form u = U − Γ λ, as in
+Monchiet, Bonnet & Lauriat (2009, C. R. Mécanique 337) and Bignonnet (2020, CMAME 369),
+with Γ that of the staggered grid (Harlow & Welch 1965, Phys. Fluids 8). Velocities
 stand on the faces of voxels and pressures at their centres, so that the flow conserves
-its volume voxel by voxel. The unknown is λ: the least dissipation of all forces whose
+its volume voxel by voxel. The unknown is λ, which dissipates least of all forces whose
 mean balances the pressure gradient.
 """
 

@@ -3,16 +3,16 @@
 On Dirichlet faces the fluctuation vanishes in all components, on Neumann faces it is
 free. The mean field is what the load says, and held there, so that the flux through
 Neumann faces is uniform. These are the kinematic and the static uniform boundary
-conditions of Huet (1990, J. Mech. Phys. Solids 38), axis by axis: on the same elements
-the effective tensor with Dirichlet faces is above, that with Neumann faces below the
-periodic one.
+conditions of Huet (1990, J. Mech. Phys. Solids 38), axis by axis (mixtures: Hazanov &
+Huet 1994, ibid. 42): on the same elements the effective tensor with Dirichlet faces is
+above, that with Neumann faces below the periodic one.
 
 The medium N⁻¹ is α times the Laplacian of each potential, of which products of sines,
 cosines and exponentials are eigenvectors; α is the largest eigenvalue of C⁰, so that
 N⁻¹ is not below the reference medium. In conduction it is the reference medium. In
 elasticity the mixed derivatives of C⁰, which take sin sin to cos cos, are left out (as
-those of Gélébart 2020, C. R. Mécanique 348, are by λ⁰ = −μ⁰); by Korn's inequality the
-Laplacian is not far above.
+by Risthaus & Schneider 2024, Comput. Mech. 74; the first such solver is of Gélébart 2020,
+C. R. Mécanique 348); by Korn's inequality the Laplacian is not far above.
 
 Nyquist policy: that of the periodic elements; the midpoint does not see checkerboards
 between free faces.
