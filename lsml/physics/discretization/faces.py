@@ -10,9 +10,9 @@ above, that with Neumann faces below the periodic one.
 The medium N⁻¹ is α times the Laplacian of each potential, of which products of sines,
 cosines and exponentials are eigenvectors; α is the largest eigenvalue of C⁰, so that
 N⁻¹ is not below the reference medium. In conduction it is the reference medium. In
-elasticity the mixed derivatives of C⁰, which take sin sin to cos cos, are left out (as
-by Risthaus & Schneider 2024, Comput. Mech. 74; the first such solver is of Gélébart 2020,
-C. R. Mécanique 348); by Korn's inequality the Laplacian is not far above.
+elasticity the mixed derivatives of C⁰, which take sin sin to cos cos, are left out, as
+by Risthaus & Schneider (2024, Comput. Mech. 74; see also Gélébart 2020, C. R. Mécanique
+348); by Korn's inequality the Laplacian is not far above.
 
 Nyquist policy: that of the periodic elements; the midpoint does not see checkerboards
 between free faces.
