@@ -47,8 +47,8 @@ class LippmannSchwinger(Problem):
 
     @property
     def tags(self) -> Tags:
-        """Those of the law, save the one that takes a metric."""
-        return self.law.tags - {"resolvable"}
+        """Those of the law, save the one that takes a metric, and of a medium."""
+        return self.law.tags - {"resolvable"} | {"bounded"}
 
     @property
     def batch(self) -> int:

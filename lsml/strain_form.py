@@ -49,8 +49,8 @@ class StrainForm(Problem):
 
     @property
     def tags(self) -> Tags:
-        """Those of the law, and compatible; fields that are not take an exact Γ."""
-        known: Tags = self.law.tags | {"compatible"}
+        """Those of the law, and of a medium; incompatible fields take an exact Γ."""
+        known: Tags = self.law.tags | {"compatible", "bounded"}
         return known if self.exact else known - {"resolvable"}
 
     @property

@@ -21,6 +21,7 @@ Tag: TypeAlias = Literal[
     "reciprocal",
     "positive",
     "compatible",
+    "bounded",
     "resolvable",
     "absorbing",
 ]

@@ -80,8 +80,48 @@ def dielectric(scheme, ndim):
     return lsml.conductivity(labels(ndim), [1.0 + 0.6j, 7.0 - 3.0j], mean, scheme)
 
 
+def between_faces(scheme, ndim):
+    mean = [1.0, -0.4, 0.7][:ndim]
+    return lsml.conductivity(labels(ndim), [1.0, 9.0], mean, scheme, faces="dirichlet")
+
+
+def yielding(scheme, ndim):
+    strain = [1e-3, -4e-4, 0.0, 0.0, 3e-4, 7e-4]
+    load = lsml.load(strain=[strain[i] for i in ((0, 1, 5), range(6))[ndim - 2]])
+    hard, soft = (lsml.isotropic(E=e, nu=0.3) for e in (12.0, 1.0))
+    phases = [
+        lsml.j2(hard, lsml.voce(3e-3, H=0.5)),
+        lsml.ramberg_osgood(soft, sigma0=5e-4, n=3.0),
+    ]
+    return lsml.plasticity(labels(ndim), phases, load, scheme)
+
+
+def stretched(scheme, ndim):
+    unit = torch.eye(ndim, dtype=torch.float64)
+    shift = torch.tensor([[0.06, 0.03, 0.0], [0.0, -0.03, 0.01], [0.02, 0.0, 0.02]])
+    load = lsml.load(deformation=unit + shift[:ndim, :ndim])
+    phases = [
+        lsml.neo_hooke(E=1.0, nu=0.3),
+        lsml.saint_venant_kirchhoff(E=8.0, nu=0.2),
+    ]
+    return lsml.hyperelasticity(labels(ndim), phases, load, scheme)
+
+
 def waves(scheme, ndim):
     return scattering(SHAPES[ndim], absorption=2.0)[0]
+
+
+def open_waves(scheme, ndim):
+    index = 1.0 + 0.4 * torch.from_numpy(labels(ndim))
+    source = torch.zeros_like(index)
+    source[:, 1, 2] = 1.0
+    return lsml.helmholtz(index, 8.0, source=source, layers=1.0)
+
+
+def flowing(scheme, ndim):
+    solid = labels(ndim) * 0
+    solid[:, 1:3, 1:3] = 1
+    return lsml.stokes(solid, [1.0, -0.4, 0.7][:ndim])
 
 
 PHYSICS = {
@@ -89,9 +129,14 @@ PHYSICS = {
     "elasticity, mixed load and eigenstrain": Physics(ALL, thermoelastic),
     "elasticity with pores": Physics(("rotated", "hex8"), porous),
     "nonlinear elasticity": Physics(("fourier", "rotated", "hex8"), saturating_elastic),
+    "plasticity": Physics(("fourier", "rotated", "hex8"), yielding),
+    "finite strain": Physics(("fourier", "rotated", "hex8"), stretched),
     "conduction": Physics(PLAIN, conducting),
     "conduction, complex": Physics(("fourier", "rotated", "hex8"), dielectric),
+    "conduction between faces": Physics(("rotated", "hex8"), between_faces),
     "scattering": Physics(("spectral",), waves),
+    "waves in open space": Physics(("spectral",), open_waves),
+    "flow": Physics(("marker and cell",), flowing),
 }
 # One scheme to each rule in turn, another in 3-D; the table goes through all of them.
 CELLS = [
@@ -128,7 +173,7 @@ def solved(rule, problem, tol=TOL):
 
 def reference(physics, scheme, ndim):
     """The same field by Anderson's method, which asks nothing, far below TOL."""
-    rule = lsml.Born() if physics == "scattering" else lsml.Anderson(depth=10)
+    rule = lsml.Anderson(depth=10)
     problem = PHYSICS[physics].make(scheme, ndim)
     if isinstance(problem, StrainForm):
         problem = in_form(problem, "displacement", rule)

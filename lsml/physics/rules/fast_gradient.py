@@ -1,7 +1,7 @@
 """Gradient steps that carry on: Nesterov's fast gradient and Polyak's heavy ball."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 
@@ -10,7 +10,7 @@ from lsml.physics.rules.equilibrium import Equilibrium
 from lsml.physics.rules.means import stiffest
 from lsml.problem import Problem
 from lsml.rule import Iterate
-from lsml.typing import Mean, PerSample, Vector
+from lsml.typing import Mean, PerSample, Tags, Vector
 
 
 class Inertia(NamedTuple):
@@ -42,6 +42,7 @@ class Nesterov(Equilibrium):
         (t − 1)/t⁺ that starts anew where it leads uphill (O'Donoghue & Candès 2015).
     """
 
+    requires: ClassVar[Tags] = Equilibrium.requires | {"bounded"}
     momentum: float | None = None
 
     def __post_init__(self) -> None:

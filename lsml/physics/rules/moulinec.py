@@ -1,10 +1,11 @@
 """Basic scheme of Moulinec and Suquet (1998, CMAME 157)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lsml.problem import Problem
 from lsml.rule import Iterate, Rule
-from lsml.typing import Vector
+from lsml.typing import Tags, Vector
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,8 @@ class Moulinec(Rule):
     Converges if the reference is stiffer than half of every phase, at the rate
     (κ − 1)/(κ + 1) for contrast κ and the arithmetic midrange.
     """
+
+    requires: ClassVar[Tags] = frozenset({"bounded"})
 
     def step(
         self, problem: Problem, it: Iterate, memory: tuple[()]
