@@ -19,20 +19,31 @@ Third = Callable[[Points], Inexact[Tensor, "b q v"]]
 
 
 def measures(
-    words: Words, table: Inexact[Tensor, "t p c c"], labels: Integer[Tensor, "b v"]
+    words: Words,
+    table: Inexact[Tensor, "t p c c"] | None,
+    labels: Integer[Tensor, "b v"],
 ) -> tuple[Measure, Measure]:
     """Of field and flux of a physics: √(2/3 e:e), √(3/2 s:s), or the lengths.
 
-    ``table`` and ``labels`` are for the stress along the third axis of a plane.
+    ``table`` and ``labels`` are for the stress along the third axis of a plane, which
+    no table tells of phases that are not elastic.
     """
     of_field, of_flux = MEASURES.get(words.field, (length, length))
-    third = partial(normal_stress, table, labels)
+    third = unknown if table is None else partial(normal_stress, table, labels)
     return partial(of_field, no_strain), partial(of_flux, third)
 
 
 def no_strain(x: Points) -> Inexact[Tensor, "b q v"]:
     """ε_33 of plane strain."""
     return torch.zeros_like(x[:, :, 0])
+
+
+def unknown(x: Points) -> Inexact[Tensor, "b q v"]:
+    """σ_33 of phases that yield."""
+    raise ValueError(
+        "the equivalent stress in plane strain needs elastic phases: the stress along "
+        "the third axis is not known of others"
+    )
 
 
 def length(third: Third, x: Points) -> Size:

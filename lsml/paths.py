@@ -26,7 +26,7 @@ from lsml.macro_load import MacroLoad
 from lsml.numerics import per_sample
 from lsml.path_state import Record, State, load_state, save_state, stacked
 from lsml.physics.assemble import macro_load, on_device
-from lsml.physics.loads import Load
+from lsml.physics.loads import LOADING, Load
 from lsml.physics.percolation import check_load
 from lsml.rule import UpdateRule
 from lsml.running import Run
@@ -236,10 +236,11 @@ def macro_loads(base: StrainForm, loads: Sequence[Load]) -> list[MacroLoad]:
     if not isinstance(loads, Sequence) or not loads:
         raise ValueError("loads must list one load, made by lsml.load, for each step")
     wide, macros = on_device(phases, torch.float64), []
-    words = scheme.differential.words.field
+    names = LOADING[scheme.differential.words.field]
     for k, load in enumerate(loads):
-        if not isinstance(load, Load) or load.names[0] != words:
-            raise ValueError(f"loads: step {k} must be made by lsml.load({words}=...)")
+        if not isinstance(load, Load) or load.names != names:
+            name = names[0]
+            raise ValueError(f"loads: step {k} must be made by lsml.load({name}=...)")
         macros.append(macro_load(load, wide))
         check_load(wide, macros[-1], scheme)
     sizes = [len(load.field) for load in macros]

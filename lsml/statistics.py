@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lsml.discretization import Words
 from lsml.equivalents import Measure, Points, Size, measures
-from lsml.law import Law, PhaseLaw
+from lsml.law import Law
 from lsml.numerics import wide
 from lsml.typing import Field
 
@@ -69,7 +69,8 @@ class PhaseField:
     values : at q points of v voxels.
     owners : phase of each voxel.
     measure : equivalent of a value: von Mises' √(3/2 s:s) of stress, √(2/3 e:e) of
-        strain, with s and e the deviators in 3-D; the length of a vector.
+        strain, with s and e the deviators in 3-D; the length of a vector, and of the
+        whole tensors of finite strain.
     names : of the components.
     """
 
@@ -109,7 +110,8 @@ class PhaseField:
         Raises
         ------
         ValueError
-            Of stress in plane strain, if a phase is not isotropic: σ_33 is not known.
+            Of stress in plane strain, if a phase is not isotropic or not elastic: σ_33
+            is not known.
         """
         return self.measure(self.values)
 
@@ -239,16 +241,18 @@ def phase_statistics(
     ValueError
         A law whose voxels are not of one phase each.
     """
-    if not isinstance(law, PhaseLaw) or law.census() is None:
+    phases = law.initial()
+    if phases is None or phases.census() is None:
         raise ValueError(
             "statistics per phase need a phase for every point: a law of phases, and "
             "not discretization 'staggered', whose faces and edges lie between voxels"
         )
-    labels = law.labels.flatten(1)
+    labels = phases.labels.flatten(1)
     labels = labels.repeat_interleave(len(field) // len(labels), 0)
-    owners = Owners(labels, law.coefficients.shape[1])
+    owners = Owners(labels, phases.coefficients.shape[1])
     x, y = (f.unflatten(1, (points, -1)).flatten(3) for f in (field, flux))
-    of_field, of_flux = measures(words, law.table.detach(), labels)
+    table = phases.table.detach() if law is phases else None
+    of_field, of_flux = measures(words, table, labels)
     density = law.energy(field).flatten(2).mean(1)
     return PhaseStatistics(
         owners.voxels() / labels.shape[1],

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -297,24 +298,88 @@ def test_samples_do_not_mix():
         torch.testing.assert_close(alone.piola[0], whole.piola[i], rtol=1e-7, atol=1e-9)
 
 
-def test_large_loads_come_in_steps():
-    """Stretched and sheared by a half in four steps, each from the last answer.
+def steps(ndim, count=4):
+    """Stretched and sheared by a half, its last normal stress 0 where in 3-D."""
+    for t in np.linspace(1 / count, 1, count):
+        mean = np.eye(ndim)
+        mean[0, 0], mean[0, 1] = 1 + 0.5 * t, 0.5 * t
+        piola = np.full((ndim, ndim), np.nan)
+        mean[-1, -1], piola[-1, -1] = np.nan, 0.0
+        yield lsml.load(deformation=mean, piola=piola)
 
-    Catches a start that is not entered, and an energy that falls under load.
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_large_loads_come_in_steps(ndim):
+    """Theorem: a load path ends where each of its steps, solved alone, ends.
+
+    Catches loads of F that are taken for H, a start that is not entered, and an energy
+    that falls under load.
     """
-    labels, x, energies = random_labels((4, 5), 2, batch=1, seed=7), None, []
-    for t in np.linspace(0.25, 1, 4):
-        load = lsml.load(deformation=[[1 + 0.5 * t, 0.5 * t], [0, 1]])
-        problem = lsml.hyperelasticity(labels, [phases()[0], phases()[2]], load)
-        if x is not None:
-            drift = problem.voxel_field(problem.start()).flatten(2).mean(2)
-            x = x - x.flatten(2).mean(2)[:, :, None, None] + drift[:, :, None, None]
-        solved = lsml.solve(problem, "newton", tol=1e-8, x0=x)
-        x = solved.field
-        energies.append(float(solved.energy))
+    labels = random_labels(SHAPES[ndim], 2, batch=2, seed=7)
+    table, energies = [phases()[0], phases()[2]], []
+
+    def seen(k, solved):
+        energies.append(solved.energy.tolist())
+
+    loads = list(steps(ndim))
+    problem = lsml.hyperelasticity(labels, table, loads[0])
+    path = lsml.load_path(problem, loads, "newton", tol=1e-9, each=seen)
     assert sorted(energies) == energies
-    matrices = solved.deformation[0].flatten(1).mT.unflatten(1, (2, 2))
+    solved = path.solution
+    matrices = solved.deformation.flatten(2).mT.unflatten(2, (ndim, ndim))
     assert float(torch.linalg.det(matrices).min()) > 0
+    assert float(path.mean_stress[..., -1].abs().max()) < 1e-9
+    assert path.mean_strain[:, 0, 0].tolist() == pytest.approx(
+        [0.125, 0.25, 0.375, 0.5]
+    )
+    last = lsml.hyperelasticity(labels, table, loads[-1])
+    alone = lsml.solve(
+        last, "newton", tol=1e-9, x0=solved.strain + 1e-3 * wobble(solved.strain, 1)
+    )
+    torch.testing.assert_close(alone.piola, solved.piola, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_files_hold_whole_gradients(tmp_path, ndim):
+    """Theorem: what a file holds is H and P, component by component.
+
+    Catches nine components that are read as Mandel's six, and √2 on shear.
+    """
+    solved = lsml.solve(finite("rotated", ndim), "newton")
+    pyvista = pytest.importorskip("pyvista")
+    image = pyvista.read(solved.to_vtk(tmp_path / "a.vti", sample=1))
+    names = [i + j for i in "XYZ"[:ndim] for j in "XYZ"[:ndim]]
+    for name, field in (
+        ("displacement gradient", solved.strain),
+        ("stress", solved.piola),
+    ):
+        wanted = field[1].flatten(1).T.reshape(-1, ndim**2)
+        stored = np.asarray(image.cell_data[name])
+        by_column = stored.reshape(*solved.form.grid.shape, -1, order="F")
+        np.testing.assert_array_equal(by_column.reshape(-1, ndim**2), wanted.numpy())
+        data = image.GetCellData().GetArray(name)
+        assert [data.GetComponentName(k) for k in range(ndim**2)] == names
+    with h5py.File(solved.save(tmp_path / "a.h5")) as file:
+        np.testing.assert_array_equal(
+            file["displacement gradient"][:], solved.strain.numpy()
+        )
+
+
+def test_samples_have_phases_of_their_own():
+    """Theorem: tables of two samples are two solves; energies must be alike.
+
+    Catches lists of lists that leave no energy.
+    """
+    labels = random_labels((4, 3), 2, batch=2, seed=3)
+    load = lsml.load(deformation=MEAN[2])
+    rows = [[lsml.neo_hooke(E=e, nu=0.3), phases()[1]] for e in (1.0, 3.0)]
+    whole = lsml.solve(lsml.hyperelasticity(labels, rows, load), "newton", tol=1e-9)
+    for i in range(2):
+        problem = lsml.hyperelasticity(labels[i], rows[i], load)
+        alone = lsml.solve(problem, "newton", tol=1e-9)
+        torch.testing.assert_close(alone.piola[0], whole.piola[i], rtol=1e-7, atol=1e-9)
+    with pytest.raises(ValueError, match="phase 0 has another energy in another"):
+        lsml.hyperelasticity(labels, [rows[0], phases()[1::-1]], load)
 
 
 @pytest.mark.parametrize("material", [lsml.neo_hooke, lsml.saint_venant_kirchhoff])
@@ -344,19 +409,6 @@ BAD = [
         {"load": lsml.load(strain=[0, 0, 0])},
         "load must be made by lsml.load.deformation",
     ),
-    ({"load": lsml.load(deformation=[1, 1, 1.0])}, "load has 3 components"),
-    (
-        {"load": lsml.load(deformation=[[1, 0], [0, -1]])},
-        "determinant -1, which must be positive",
-    ),
-    (
-        {
-            "load": lsml.load(
-                deformation=[[1, None], [None, 1]], piola=[[None, 0], [0, None]]
-            )
-        },
-        "leaves the rotation in plane 12 free",
-    ),
     ({"discretization": "staggered"}, "does not hold whole deformation gradients"),
     ({"discretization": "hex8-bbar"}, "does not hold whole deformation gradients"),
     ({"phases": [1.0]}, "must be made by lsml.neo_hooke"),
@@ -377,6 +429,23 @@ def test_bad_input_is_refused(changed, sentence):
         lsml.hyperelasticity(**given)
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"deformation": [1, 1, 1.0]}, "load has 3 components"),
+        ({"deformation": [[1, 0], [0, -1]]}, "determinant -1, which must be positive"),
+        (
+            {"deformation": [[1, None], [None, 1]], "piola": [[None, 0], [0, None]]},
+            "leaves the rotation in plane 12 free",
+        ),
+    ],
+)
+def test_bad_deformations_are_refused(given, sentence):
+    """In every load, those of a path too."""
+    with pytest.raises(ValueError, match=sentence):
+        lsml.load(**given)
+
+
 def test_pores_and_wrong_rules_are_refused():
     """A pore has no deformation; linear rules and homogenize need a linear law."""
     with pytest.raises(ValueError, match="give a soft phase"):
@@ -384,7 +453,7 @@ def test_pores_and_wrong_rules_are_refused():
     problem = finite("rotated", 2)
     with pytest.raises(ValueError, match=r"needs a problem that is \['linear'\]"):
         lsml.solve(problem, "cg")
-    with pytest.raises(ValueError, match="needs a problem that is linear"):
+    with pytest.raises(ValueError, match="homogenize needs linear phases"):
         lsml.homogenize(problem)
     with pytest.raises(AttributeError, match="makes no deformation gradient"):
         _ = lsml.solve(np.array([[0, 1], [1, 1]])).deformation

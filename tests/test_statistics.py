@@ -178,6 +178,34 @@ def test_percentiles_and_histograms_describe_the_same_points(solved):
     assert field.percentile(50.0).shape == ends.shape[:2]
 
 
+@pytest.mark.parametrize("scheme", ["rotated", "hex8-bbar"])
+def test_flowing_phase_is_at_its_yield_stress(scheme):
+    """Theorem: under a large load every point of a perfectly plastic phase flows, at
+    von Mises' stress σ0, and the energies of the phases are that of the cell.
+
+    Catches statistics of the wrong points, and phases that only elastic laws tell.
+    """
+    soft = lsml.j2(lsml.isotropic(E=200.0, nu=0.3), 0.25)
+    problem = lsml.plasticity(
+        random_labels((3, 2, 4), 2, 2),
+        [soft, lsml.isotropic(E=400.0, nu=0.2)],
+        lsml.load(strain=[0.05, -0.02, -0.03, 0.02, 0, 0.01]),
+        scheme,
+    )
+    solved = lsml.solve(problem, "newton", tol=1e-9)
+    found = solved.per_phase()
+    ends = found.stress.percentile([0, 100])[:, 0]
+    torch.testing.assert_close(ends, torch.full_like(ends, 0.25), rtol=1e-9, atol=0)
+    torch.testing.assert_close(found.energy.sum(1), solved.energy)
+    flat = lsml.plasticity(
+        random_labels((3, 2), 2), [soft, soft], lsml.load(strain=[0.01, 0, 0])
+    )
+    found = lsml.solve(flat, "newton").per_phase()
+    assert found.strain.equivalent_mean.shape == (1, 2)
+    with pytest.raises(ValueError, match="plane strain needs elastic phases"):
+        found.stress.equivalent_mean  # noqa: B018
+
+
 def test_histogram_of_a_component_within_limits():
     """Values beyond the limits count in the outer bins, so that nothing is lost."""
     solution = elastic((3, 4, 5), "rotated")

@@ -52,8 +52,9 @@ from lsml.state import Status
 
 FORMAT = "lsml solution 1"
 CONVENTIONS = (
-    "Mandel notation: shear components times sqrt(2). Component 1 acts along the first "
-    "spatial axis. Any consistent units: stress in the unit of the phases."
+    "Mandel notation: shear components times sqrt(2); displacement gradients and Piola "
+    "stresses row by row, without factors. Component 1 acts along the first spatial "
+    "axis. Any consistent units: stress in the unit of the phases."
 )
 SMALL = 4096  # numbers below which compression does not pay
 

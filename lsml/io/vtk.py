@@ -2,11 +2,13 @@
 
 The first array axis is VTK's x. Tensors are in VTK's order XX YY ZZ XY YZ XZ, with
 plain components (no √2 on shear), so that its tensor filters apply; in 2-D they are
-XX YY XY. The periodic displacement sits at the voxel corners, where it is defined, or
-in the cells for `fourier` and `staggered`. In conduction gradient and flux are vectors
-and the periodic potential is a scalar.
+XX YY XY. Displacement gradients and Piola stresses are whole, row by row. The periodic
+displacement sits at the voxel corners, where it is defined, or in the cells for
+`fourier` and `staggered`. In conduction gradient and flux are vectors and the periodic
+potential is a scalar.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +23,7 @@ from lsml.physics.discretization import name_of
 
 ORDER = {2: (0, 1, 2), 3: (0, 1, 2, 5, 3, 4)}  # VTK's components in Mandel order
 AXES = "XYZ"
+Pair = tuple[int, int]
 CENTRED = ("fourier", "staggered")  # where potentials are shown in the cells
 
 
@@ -80,7 +83,7 @@ def _image(pyvista: ModuleType, solution: Solved, sample: int) -> Any:
         if len(values) == grid.ndim:
             image.cell_data[name] = _vectors(values)
         else:
-            _put_tensor(image, name, values, grid.ndim)
+            _put_tensor(image, name, *_plain(values, grid.ndim))
     u = array(solution.displacement[sample])
     centred = name_of(solution.form.discretization) in CENTRED
     data = image.cell_data if centred else image.point_data
@@ -90,21 +93,27 @@ def _image(pyvista: ModuleType, solution: Solved, sample: int) -> Any:
     return image
 
 
-def _put_tensor(image: Any, name: str, mandel: NDArray[np.floating], ndim: int) -> None:
-    image.cell_data[name] = _rows(_plain(mandel, ndim))
-    for column, c in enumerate(ORDER[ndim]):
-        i, j = PAIRS[ndim][c]
+def _put_tensor(
+    image: Any, name: str, rows: NDArray[np.floating], pairs: Sequence[Pair]
+) -> None:
+    image.cell_data[name] = _rows(rows)
+    for column, (i, j) in enumerate(pairs):
         stored = image.GetCellData().GetArray(name)
         stored.SetComponentName(column, AXES[i] + AXES[j])
 
 
-def _plain(mandel: NDArray[np.floating], ndim: int) -> NDArray[np.floating]:
-    """VTK's components (c, *n) of a Mandel field."""
+def _plain(
+    field: NDArray[np.floating], ndim: int
+) -> tuple[NDArray[np.floating], Sequence[Pair]]:
+    """VTK's components (c, *n), of a Mandel field or a whole one, and their axes."""
+    if len(field) == ndim**2:
+        return field, [(i, j) for i in range(ndim) for j in range(ndim)]
+    pairs = [PAIRS[ndim][c] for c in ORDER[ndim]]
     rows = [
-        mandel[c] if PAIRS[ndim][c][0] == PAIRS[ndim][c][1] else mandel[c] / 2**0.5
-        for c in ORDER[ndim]
+        field[c] if i == j else field[c] / 2**0.5
+        for c, (i, j) in zip(ORDER[ndim], pairs, strict=True)
     ]
-    return np.stack(rows)
+    return np.stack(rows), pairs
 
 
 def _wrapped(u: NDArray[np.floating], voxels: tuple[int, ...]) -> NDArray[np.floating]:

@@ -24,7 +24,7 @@ from lsml.physics.hyperelastic import (
 )
 from lsml.physics.loads import NAMES, Load
 from lsml.physics.moduli import Modulus, Stiffness, isotropic
-from lsml.physics.phases import table_of
+from lsml.physics.phases import listed, table_of
 from lsml.strain_form import StrainForm
 from lsml.typing import Mean
 
@@ -104,9 +104,10 @@ def hyperelasticity(  # noqa: PLR0913 (the public builder)
     Returns
     -------
     StrainForm
-        Solve it by ``"newton"``, large loads in steps. The solution has ``deformation``
-        F and ``piola`` P, (b, d², *n). Where det F ≤ 0 comes up, it ends NONFINITE.
-        Tagged *positive*, which holds of stable states only.
+        Solve it by ``"newton"``, large loads in steps by :func:`lsml.load_path`. The
+        solution has ``deformation`` F and ``piola`` P, (b, d², *n). Where det F ≤ 0
+        comes up, it ends NONFINITE. Tagged *positive*, which holds of stable states
+        only.
 
     Raises
     ------
@@ -115,28 +116,18 @@ def hyperelasticity(  # noqa: PLR0913 (the public builder)
     """
     if not isinstance(load, Load) or load.names != NAMES[2]:
         raise ValueError("load must be made by lsml.load(deformation=..., piola=...)")
-    if load.field.shape[-1] not in (4, 9):
-        raise ValueError(
-            f"load has {load.field.shape[-1]} components, must have 9 (3-D) or 4 (2-D)"
-        )
     if discretization not in SCHEMES:
         raise ValueError(
             f"discretization {discretization!r} does not hold whole deformation "
             f"gradients; choose one of {', '.join(SCHEMES)}"
         )
     ndim = {4: 2, 9: 3}[load.field.shape[-1]]
-    _check_load(load, ndim)
-    _check_phases(phases)
+    energies = energies_of(phases)
     read = partial(_at_rest, ndim=ndim)
     physics = Physics(displacement_gradient(ndim), rotating_projectors(ndim), read)
     table = table_of(list(phases), read, "hyperelastic phase")
     options = Options(discretization, spacing, None, reference, dtype, device)
-    unit = torch.eye(ndim).flatten().to(load.field)
-    raised = replace(load, field=load.field - unit)
-    linear = cell(physics, ndim, labels, table, raised, options)
-    known = (p for p in phases if isinstance(p, HyperelasticPhase))  # all of them
-    energies = tuple(phase.energy for phase in known)
-    return Finite(energies)(linear)
+    return Finite(energies)(cell(physics, ndim, labels, table, load, options))
 
 
 @dataclass(frozen=True)
@@ -188,12 +179,7 @@ def rotating_projectors(ndim: int) -> Float[Tensor, "3 c c"]:
 
 def _at_rest(phase: object, ndim: int) -> Stiffness:
     """∂P/∂F at F = 1, with the stiffness against rotations that C⁰ needs."""
-    if not isinstance(phase, HyperelasticPhase):
-        raise ValueError(
-            "a hyperelastic phase must be made by lsml.neo_hooke or "
-            f"lsml.saint_venant_kirchhoff, got {type(phase).__name__}"
-        )
-    lam, mu = phase.lame.unbind(-1)
+    lam, mu = _known(phase).lame.unbind(-1)
     moduli = [lam + 2 * mu, lam, (1 + SPIN / 2) * mu, (1 - SPIN / 2) * mu]
     axes, entries = range(ndim), list[Entry]()
     for i in axes:
@@ -214,25 +200,30 @@ def _phase(energy: Energy, young: Modulus, nu: Modulus) -> HyperelasticPhase:
     return HyperelasticPhase(energy, stiffness)
 
 
-def _check_phases(phases: object) -> None:
-    if not isinstance(phases, (list, tuple)) or not phases:
-        raise ValueError("phases must list one hyperelastic phase per label")
+def energies_of(phases: object) -> tuple[Energy, ...]:
+    """The energy of each phase, which is the same in all samples.
+
+    Raises
+    ------
+    ValueError
+        No phases, other ones, or samples that differ in the energy of a phase.
+    """
+    rows = listed(phases, "hyperelastic phase")
+    columns = zip(*([_known(p).energy for p in row] for row in rows), strict=True)
+    kinds = [set(column) for column in columns]
+    if any(len(kind) > 1 for kind in kinds):
+        k = next(k for k, kind in enumerate(kinds) if len(kind) > 1)
+        raise ValueError(
+            f"phase {k} has another energy in another sample: moduli may differ from "
+            "sample to sample, energies may not"
+        )
+    return tuple(kind.pop() for kind in kinds)
 
 
-def _check_load(load: Load, ndim: int) -> None:
-    """Refuse rotations that are free, and a mean deformation that is none."""
-    free = load.field.isnan().unflatten(-1, (ndim, ndim))
-    turning = (free & free.mT).reshape(-1, ndim, ndim).any(0).triu(1).nonzero()
-    if len(turning):
-        i, j = (1 + turning[0]).tolist()
+def _known(phase: object) -> HyperelasticPhase:
+    if not isinstance(phase, HyperelasticPhase):
         raise ValueError(
-            f"load leaves the rotation in plane {i}{j} free: prescribe the mean "
-            f"deformation {i}{j} or {j}{i}"
+            "a hyperelastic phase must be made by lsml.neo_hooke or "
+            f"lsml.saint_venant_kirchhoff, got {type(phase).__name__}"
         )
-    whole = load.field.detach()[~load.field.isnan().any(-1)].double()
-    volumes = torch.linalg.det(whole.unflatten(-1, (ndim, ndim)))
-    if bool((volumes <= 0).any()):
-        raise ValueError(
-            f"load has a mean deformation of determinant {float(volumes.min()):.3g}, "
-            "which must be positive"
-        )
+    return phase

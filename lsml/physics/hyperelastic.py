@@ -142,6 +142,13 @@ class Hyperelastic(Law):
         chosen = self.phases.select(samples, batch)
         return replace(self, phases=chosen, lame=rows_of(self.lame, samples, batch))
 
+    def initial(self) -> PhaseLaw:
+        """∂P/∂F at F = 1, which sets nothing against rotations."""
+        lam, mu = self.lame.unbind(-1)
+        return replace(
+            self.phases, coefficients=torch.stack([lam + 2 * mu, lam, mu, mu], -1)
+        )
+
     def _each(
         self, f: Matrices, value: Callable[[Energy, Moduli, Matrices], Tensor]
     ) -> Tensor:

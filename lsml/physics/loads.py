@@ -11,6 +11,7 @@ from lsml.macro_load import MacroLoad
 
 Prescribed = Sequence[float | None] | Tensor | object
 NAMES = (("strain", "stress"), ("gradient", "flux"), ("deformation", "piola"))
+LOADING = dict(zip(("strain", "gradient", "displacement gradient"), NAMES, strict=True))
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,15 @@ class Load:
     names: tuple[str, str] = NAMES[0]
 
     def macro(self) -> MacroLoad:
-        """The same with zeros for NaN and a mask of the free components."""
+        """The same with zeros for NaN and a mask of the free components.
+
+        Of a deformation F the field is H = F − 1.
+        """
         free = self.field.isnan()
-        field, flux = (torch.where(t.isnan(), 0.0, t) for t in (self.field, self.flux))
+        given = (
+            self.field - unit_of(self.field) if self.names == NAMES[2] else self.field
+        )
+        field, flux = (torch.where(t.isnan(), 0.0, t) for t in (given, self.flux))
         return MacroLoad(field, flux, free.to(field.real.dtype))
 
 
@@ -53,7 +60,8 @@ def load(
     Raises
     ------
     ValueError
-        A component prescribed twice or not at all, or an infinite value.
+        A component prescribed twice or not at all, an infinite value, or a deformation
+        that leaves rotations free or turns volumes inside out.
     """
     pairs = ((strain, stress), (gradient, flux), (deformation, piola))
     named = [i for i, pair in enumerate(pairs) if any(v is not None for v in pair)]
@@ -86,7 +94,39 @@ def _mixed(pair: tuple[Prescribed, Prescribed], names: tuple[str, str]) -> Load:
                 f"load: component {place} (counted from 0) is prescribed in {how} of "
                 f"{' and '.join(names)}; give each in exactly one, None in the other"
             )
+    if names == NAMES[2]:
+        _check_deformation(field.detach())
     return Load(field, flux, names)
+
+
+def unit_of(deformation: Inexact[Tensor, "*b c"]) -> Inexact[Tensor, " c"]:
+    """1, row by row, beside a deformation gradient."""
+    d = {4: 2, 9: 3}[deformation.shape[-1]]
+    return torch.eye(d, dtype=deformation.dtype, device=deformation.device).flatten()
+
+
+def _check_deformation(field: Inexact[Tensor, "*b c"]) -> None:
+    """Refuse rotations that are free, and a mean deformation that is none."""
+    if field.shape[-1] not in (4, 9):
+        raise ValueError(
+            f"load has {field.shape[-1]} components, must have 9 (3-D) or 4 (2-D)"
+        )
+    d = {4: 2, 9: 3}[field.shape[-1]]
+    free = field.isnan().unflatten(-1, (d, d))
+    turning = (free & free.mT).reshape(-1, d, d).any(0).triu(1).nonzero()
+    if len(turning):
+        i, j = (1 + turning[0]).tolist()
+        raise ValueError(
+            f"load leaves the rotation in plane {i}{j} free: prescribe the mean "
+            f"deformation {i}{j} or {j}{i}"
+        )
+    whole = field[~field.isnan().any(-1)].double()
+    volumes = torch.linalg.det(whole.unflatten(-1, (d, d)))
+    if bool((volumes <= 0).any()):
+        raise ValueError(
+            f"load has a mean deformation of determinant {float(volumes.min()):.3g}, "
+            "which must be positive"
+        )
 
 
 def _prescribed(value: Prescribed, name: str) -> Tensor | None:

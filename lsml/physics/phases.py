@@ -1,6 +1,7 @@
 """A stiffness per label, as the table that a law reads."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -92,6 +93,11 @@ def _nested(row: Sequence[Any]) -> bool:
 
 def fitted(phase: Phase, ndim: int) -> Stiffness:
     """As a stiffness of the right dimension."""
+    if is_dataclass(phase) and not isinstance(phase, Stiffness):
+        raise ValueError(
+            f"a phase is no stiffness but of kind {type(phase).__name__}: inelastic "
+            "phases go to lsml.plasticity, hyperelastic ones to lsml.hyperelasticity"
+        )
     stiffness = phase if isinstance(phase, Stiffness) else anisotropic(phase)
     if ndim == 2:
         return stiffness.plane_strain()

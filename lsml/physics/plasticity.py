@@ -94,6 +94,11 @@ def _law(problem: StrainForm, taken: Tables, internal: Internal | None) -> Inela
 
 def _variables(problem: StrainForm, internal: Internal, like: Tensor) -> Internal:
     """Of the right shape, dtype and device."""
+    if not isinstance(internal, tuple) or len(internal) != len(Internal._fields):
+        raise ValueError(
+            "internal must be a pair, lsml.Internal(strain, accumulated), got "
+            f"{type(internal).__name__}"
+        )
     k = 1 + max(IN_PLANE[problem.background.shape[1]])
     head, grid = (problem.batch, problem.points), problem.grid.shape
     wanted = {"strain": (*head, k, *grid), "accumulated": (*head, *grid)}
