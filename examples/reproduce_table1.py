@@ -69,7 +69,7 @@ class Scale(NamedTuple):
 
 
 SCALES = {
-    "smoke": Scale((Stage(5, 5, 2, 1, 2), Stage(7, 5, 2, 2, 2)), (10.0,), 1, UNTIED),
+    "smoke": Scale((Stage(5, 5, 2, 2, 2), Stage(7, 5, 2, 3, 2, 1e-3)), (10.0,), 1, {}),
     "cpu": Scale(
         (Stage(12, 256, 5, 8, 2), Stage(24, 128, 5, 3, 1, 1e-3)), (10.0,), 3, UNTIED
     ),
