@@ -68,7 +68,7 @@ SCALES = {
             Stage(24, 128, 5, 4, 1, 4e-4),
         ),
         Stage(24, 128, 5, 6, 1, 5e-4),
-        Stage(24, 128, 5, 3, 1, 4e-4),
+        Stage(24, 128, 5, 2, 1, 4e-4),
     ),
     "paper": Scale((PAPER,), PAPER, PAPER),
 }

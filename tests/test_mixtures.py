@@ -693,6 +693,7 @@ def test_wrappers_are_seen_through():
         assert each.requires == frozenset().union(*parts) >= rule.requires
     for each in [*mixtures(MOULINEC).values(), CG, "cg", "moulinec:2 > cg", 3]:
         assert not learns(each)
+    assert learns(lsml.load_rule("mpcg"))
     assert learns("moulinec:3 > rln-t > cg")
 
 
