@@ -31,23 +31,26 @@ def found(pattern: str) -> dict[str, Any]:
 
 def errors() -> str:
     """Test errors of the shipped weights."""
-    rows, cards = [], found("shipped-*.json")
+    rows, sizes, cards = [], ("", ""), found("shipped-*.json")
     if not cards:
         return "Not trained yet: `python benchmarks/shipped_weights.py`."
     for stem, card in cards.items():
-        small, whole = card["test"].items()
+        sizes = tuple(card["test"])
+        small, whole = card["test"].values()
         training = card["training"]
         rows.append(
             [
                 f"`{stem.removeprefix('shipped-')}`",
-                f"{whole[1]['parameters']:,}",
-                *(percent(each) for _, each in (small, whole)),
-                f"{whole[1]['mase_worst']:.1f}",
+                f"{whole['parameters']:,}",
+                percent(small),
+                percent(whole),
+                f"{whole['mase_worst']:.1f}",
                 f"{training['samples']} × {training['epochs']}",
                 f"{training['seconds'] / 60:.0f}",
             ]
         )
-    head = "weights", "parameters", "MASE % at 24³", "MASE % at 31³", "worst at 31³"
+    at = [f"MASE % at {size}" for size in sizes]
+    head = "weights", "parameters", *at, f"worst at {sizes[1]}"
     curves = [curve(stem.removeprefix("shipped-")) for stem in cards]
     every = table([*head, "samples × epochs", "minutes"], rows)
     return "\n".join([every, "", *curves])

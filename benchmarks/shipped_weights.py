@@ -7,8 +7,8 @@ Data, runs and states stay in ``--folder``; when a rule has all its epochs its b
 weights go to ``lsml/learned/weights`` with their errors on test sets of the training's
 size and of 31³ voxels, and the learning curves to ``docs/images``. A rule that has a
 simpler one before it starts from the weights of that: an RLN from the RLN-t of its
-contrast, a contrast from the one before, and the first, on two cores, from many small
-cells: as `examples/reproduce_table1.py` trains it.
+contrast, a contrast from the one before. The first is trained in stages, on two cores
+from many small cells to fewer large ones, as `examples/reproduce_table1.py` does it.
 """
 
 import argparse
@@ -49,21 +49,28 @@ class Stage:
 class Scale(NamedTuple):
     """How to train."""
 
-    main: Stage
-    further: Stage  # of rules that start from another
-    small: Stage | None = None  # before the first rule
+    first: tuple[Stage, ...]  # RLN-t at the first contrast, one after the other
+    contrast: Stage  # RLN-t at another, from that of the contrast before
+    untied: Stage  # RLN, from the RLN-t of its contrast
 
 
+PAPER = Stage(31, 4096, 5, 60, 32)
 SCALES = {
     "smoke": Scale(
-        Stage(7, 5, 1, 1, 2), Stage(7, 5, 1, 1, 2, 4e-4), Stage(5, 5, 1, 1, 2)
+        (Stage(5, 5, 1, 1, 2), Stage(7, 5, 1, 1, 2)),
+        Stage(7, 5, 1, 1, 2, 4e-4),
+        Stage(7, 5, 1, 1, 2, 4e-4),
     ),
     "cpu": Scale(
-        Stage(24, 128, 5, 3, 1, 1e-3),
+        (
+            Stage(12, 256, 5, 8, 2),
+            Stage(24, 128, 5, 3, 1, 1e-3),
+            Stage(24, 128, 5, 4, 1, 4e-4),
+        ),
+        Stage(24, 128, 5, 6, 1, 5e-4),
         Stage(24, 128, 5, 2, 1, 4e-4),
-        Stage(12, 256, 5, 8, 2),
     ),
-    "paper": Scale(Stage(31, 4096, 5, 60, 32), Stage(31, 4096, 5, 60, 32)),
+    "paper": Scale((PAPER,), PAPER, PAPER),
 }
 
 
@@ -109,7 +116,8 @@ class Run(NamedTuple):
 
     def folder(self, given: argparse.Namespace) -> Path:
         """Where it is kept."""
-        return Path(given.folder / f"{self.title}-{self.stage.edge}")
+        size = f"{self.stage.edge}x{self.stage.epochs}"
+        return Path(given.folder / f"{self.title}-{size}")
 
     def best(self, given: argparse.Namespace) -> RLN:
         """The rule with the best of its weights."""
@@ -117,22 +125,31 @@ class Run(NamedTuple):
         return cast(RLN, lsml.load_rule(self.name, path))
 
 
-def run_of(scale: Scale, name: str, contrast: float) -> Run:
-    """The training whose weights are shipped."""
-    first = (name, contrast) == (RULES[0], CONTRASTS[0])
-    return Run(name, contrast, scale.main if first else scale.further)
+def trainings(scale: Scale) -> list[Run]:
+    """All of them, each after the one that it starts from."""
+    found = [Run(RULES[0], CONTRASTS[0], stage) for stage in scale.first]
+    found += [Run(RULES[0], c, scale.contrast) for c in CONTRASTS[1:]]
+    return found + [Run(RULES[1], c, scale.untied) for c in CONTRASTS]
 
 
 def before(scale: Scale, run: Run) -> Run | None:
     """The one whose weights it starts from; None if it starts from random ones."""
-    if run.stage is scale.small:
-        return None
-    if run.name == "rln":
-        return run_of(scale, "rln-t", run.contrast)
-    place = CONTRASTS.index(run.contrast)
-    if place:
-        return run_of(scale, run.name, CONTRASTS[place - 1])
-    return scale.small and run._replace(stage=scale.small)
+    runs = trainings(scale)
+    if run.name == RULES[1]:
+        kin = [r for r in runs if (r.name, r.contrast) == (RULES[0], run.contrast)]
+        return kin[-1]
+    return runs[runs.index(run) - 1] if runs.index(run) else None
+
+
+def wanted(given: argparse.Namespace, scale: Scale) -> list[Run]:
+    """Those that are asked for, and those that they start from."""
+    asked = [r for r in trainings(scale) if r.name in given.rules]
+    needed = {r for r in asked if r.contrast in given.contrasts}
+    for run in reversed(trainings(scale)):
+        start = before(scale, run)
+        if run in needed and start is not None:
+            needed.add(start)
+    return [r for r in trainings(scale) if r in needed]
 
 
 def finished(
@@ -186,11 +203,11 @@ def main() -> None:
     given.folder.mkdir(exist_ok=True)
     minutes = float("inf") if given.minutes is None else given.minutes
     deadline, cards = time.monotonic() + 60 * minutes, {}
-    for run in trainings(given, scale):
+    for run in wanted(given, scale):
         done = finished(given, scale, run, deadline)
         if done is None:  # those that follow start from it
             return
-        if run.stage is scale.small:
+        if run.stage in scale.first[:-1]:
             continue
         rule, rows = done
         cards[run.title] = card(given, rule, run)
@@ -198,13 +215,6 @@ def main() -> None:
         if given.scale != "smoke":
             ship(run.title, rule, rows, cards[run.title])
     print(json.dumps(cards, indent=1))
-
-
-def trainings(given: argparse.Namespace, scale: Scale) -> list[Run]:
-    """Those that are asked for, each after the one that it starts from."""
-    found = [run_of(scale, r, c) for c in given.contrasts for r in given.rules]
-    first = before(scale, found[0])
-    return [first, *found] if first and first.stage is scale.small else found
 
 
 def ship(run: str, rule: RLN, rows: list[Row], found: dict[str, Any]) -> None:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from lsml.chain import chained, parse
 from lsml.displacement_form import DisplacementForm
+from lsml.learned.checkpoint import Savable
 from lsml.learned.loading import NAMES, load_rule
-from lsml.learned.rule import ALIKE, LearnedRule, stiffnesses
+from lsml.learned.rule import ALIKE, stiffnesses
 from lsml.physics.cell import Faces, Spacing
 from lsml.physics.elasticity import two_phase
 from lsml.physics.loads import Load
@@ -87,7 +88,7 @@ def learns(rule: object) -> bool:
         return any(link.name in NAMES for link in parse(rule))
     if not isinstance(rule, UpdateRule):
         return False
-    return any(isinstance(part, LearnedRule) for part in family(rule))
+    return any(isinstance(part, Savable) for part in family(rule))
 
 
 def as_rule(

@@ -584,7 +584,7 @@ def general():
         ((LABELS, ["cg"]), {"reference": "jacobi"}, "'jacobi'"),
         ((LABELS, ["cg"]), {"weights": {"rln": "x"}}, "given for ['rln'], which no"),
         ((LABELS, ["cg"]), {"weights": {"cg": "x"}}, "has none"),
-        ((LABELS, ["rln"]), {}, "needs weights"),
+        ((LABELS, ["rln"]), {"contrast": 77.0}, "needs weights"),
         ((LABELS, ["cg"]), {"goals": [1.5]}, "must be numbers between 0 and 1"),
         ((LABELS, ["cg"]), {"goals": []}, "must be numbers between 0 and 1"),
         ((LABELS, ["cg"]), {"repeats": -1}, "repeats = -1 must be a whole number"),

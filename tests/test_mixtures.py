@@ -665,7 +665,7 @@ def test_chains_on_the_command_line(weights, tmp_path):
         assert json.loads(told.stdout)["iterations"] == want.iterations.tolist()
     for given, sentence in (
         ([*both[:1], *both[:1]], "several files are written as NAME=FILE"),
-        ([], "rule 'rln-t' needs weights"),
+        (["--contrast=77"], "rule 'rln-t' needs weights"),
     ):
         line = CliRunner().invoke(
             app, ["solve", str(image), "--rule", "rln-t > cg", *given]
@@ -693,6 +693,7 @@ def test_wrappers_are_seen_through():
         assert each.requires == frozenset().union(*parts) >= rule.requires
     for each in [*mixtures(MOULINEC).values(), CG, "cg", "moulinec:2 > cg", 3]:
         assert not learns(each)
+    assert learns(lsml.load_rule("mpcg"))
     assert learns("moulinec:3 > rln-t > cg")
 
 
