@@ -11,19 +11,27 @@ import h5py
 import numpy as np
 import sfepy
 
-from .sfepy_cell import solve_cell
+from .sfepy_cell import balanced_strain, solve_cell
 
 TARGET = Path(__file__).parents[1] / "data" / "sfepy_hex8.h5"
 
 
+NAN = float("nan")
+FREE = [NAN] * 6
+
+
 class Case(NamedTuple):
-    """One cell of random voxels of two phases, as likely as each other."""
+    """One cell of random voxels of two phases, as likely as each other.
+
+    Of each component the mean strain or the mean stress is given, the other is NaN.
+    """
 
     seed: int
     shape: tuple[int, int, int]
     moduli: list[tuple[float, float]]
     spacing: tuple[float, float, float]
     mean_strain: list[float]
+    mean_stress: list[float] = FREE
 
 
 UNIAXIAL = [1e-3, 0.0, 0.0, 0.0, 0.0, 0.0]
@@ -40,6 +48,14 @@ CASES = {
     "box_contrast_10": Case(
         3, (7, 8, 9), [(1.0, 0.3), (10.0, 0.2)], (1.0, 2.0, 0.5), GENERAL
     ),
+    "box_mixed_load": Case(
+        4,
+        (5, 6, 4),
+        [(1.0, 0.3), (20.0, 0.15)],
+        (1.0, 1.5, 0.75),
+        [1.0e-3, NAN, 0.7e-3, NAN, NAN, 0.4e-3],
+        [NAN, 0.0, NAN, -2.0e-3, 1.5e-3, NAN],
+    ),
 }
 
 
@@ -48,12 +64,16 @@ def write_case(group: h5py.Group, case: Case) -> None:
     labels = np.random.default_rng(case.seed).integers(
         0, len(case.moduli), case.shape, dtype=np.uint8
     )
-    cell = solve_cell(labels, case.moduli, case.spacing, case.mean_strain)
+    parts = (labels, case.moduli, case.spacing)
+    cell = solve_cell(
+        *parts, balanced_strain(*parts, case.mean_strain, case.mean_stress)
+    )
     group.attrs["sfepy"] = sfepy.__version__
     group.attrs["seed"] = case.seed
     group["moduli"] = case.moduli
     group["spacing"] = case.spacing
     group["mean_strain"] = case.mean_strain
+    group["mean_stress"] = case.mean_stress
     for name, array in {
         "labels": labels,
         "strain": cell.strain,

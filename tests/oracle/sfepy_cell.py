@@ -174,6 +174,37 @@ def solve_cell(
         )
 
 
+def balanced_strain(
+    labels: ArrayLike,
+    moduli: Sequence[tuple[float, float]],
+    spacing: Sequence[float],
+    strain: ArrayLike,
+    stress: ArrayLike,
+) -> Floats:
+    """Mean strain of a cell under a mixed load, by superposition of six solves.
+
+    Parameters
+    ----------
+    labels, moduli, spacing
+        As in `solve_cell`.
+    strain, stress : array_like, shape (6,)
+        Mandel components of the means; NaN in one where the other is given.
+
+    Returns
+    -------
+    ndarray, shape (6,)
+        All components, for `solve_cell`.
+    """
+    answers = [solve_cell(labels, moduli, spacing, unit) for unit in np.eye(6)]
+    stiffness = np.stack([a.stress.mean(axis=(1, 2, 3)) for a in answers], axis=1)
+    mean, target = np.asarray(strain, np.float64), np.asarray(stress, np.float64)
+    free = np.isnan(mean)
+    given = np.where(free, 0.0, mean)
+    lack = (target - stiffness @ given)[free]
+    given[free] = np.linalg.solve(stiffness[np.ix_(free, free)], lack)
+    return given
+
+
 def _cell(
     labels: NDArray[np.integer],
     stiffness: Floats,
