@@ -11,7 +11,7 @@ from torch import Tensor
 from lsml.grid import Grid
 from lsml.law import Law
 from lsml.numerics import dot, root
-from lsml.problem import Problem, Residual
+from lsml.problem import Problem, Residual, Shown
 from lsml.typing import Codes, Field, PerSample, Tags, Vector
 
 
@@ -83,6 +83,10 @@ class LippmannSchwinger(Problem):
     def voxel_flux(self, x: Vector) -> Field:
         """The flux in the window."""
         return self._shown(self.flux(x))
+
+    def shown(self, x: Vector) -> Shown:
+        """The field in the window."""
+        return Shown(self.grid.spacing, {"field": self.voxel_field(x)})
 
     def admit(self, x: Vector) -> Vector:
         """Every field is admissible."""

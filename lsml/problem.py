@@ -6,6 +6,7 @@ rules are written in these terms, so each runs on every form of a problem.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from jaxtyping import Float, Inexact
@@ -40,6 +41,19 @@ class Specimen(NamedTuple):
 
     image: Image
     mean: Inexact[Tensor, "b c"]
+
+
+class Shown(NamedTuple):
+    """What files and pictures have of an answer.
+
+    Attributes
+    ----------
+    spacing : voxel edges.
+    fields : (b, k, *n) per voxel, by name.
+    """
+
+    spacing: tuple[float, ...]
+    fields: Mapping[str, Field]
 
 
 class Problem(ABC):
@@ -102,6 +116,10 @@ class Problem(ABC):
     def present(self, x: Vector) -> tuple["Problem", Vector]:
         """The problem, and its unknown, in which the answer x is handed out."""
         return self, x
+
+    def shown(self, x: Vector) -> Shown:
+        """Fields of the answer x under the names that they have in the physics."""
+        raise ValueError(f"{type(self).__name__} does not name its fields")
 
     def specimen(self) -> Specimen | None:
         """Microstructure and load; None if one of them is not of that kind."""

@@ -17,7 +17,7 @@ CASES = ["cube_contrast_10", "cube_contrast_50", "box_contrast_10", "box_mixed_l
 FREE = [float("nan")] * 6
 
 
-def assert_hex8_gives(  # noqa: PLR0913
+def assert_hex8_gives(
     labels, moduli, spacing, mean_strain, strain, stress, mean_stress=FREE
 ):
     """Solve by lsml and demand both fields to 1e-7 of their largest entry."""

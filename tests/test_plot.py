@@ -121,3 +121,22 @@ def test_without_matplotlib_the_error_names_the_extra(solution, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r'pip install "lsml\[plot\]"'):
         solution.plot()
+
+
+@pytest.mark.parametrize("ndim", [1, 2])
+def test_waves_have_a_panel_for_each_part(tmp_path, ndim):
+    """Catches a picture that needs phases, or shows one part under the other's name."""
+    index = np.ones((2, *(9, 7)[:ndim]))
+    source = np.zeros_like(index)
+    source[:, 3] = 1.0
+    problem = lsml.helmholtz(
+        index, 4.0, source=source, layers=1.0, spacing=[1.0, 2.0][:ndim]
+    )
+    solution = lsml.solve(problem, "auto", tol=1e-4)
+    figure = plot_solution(solution, tmp_path / "s.png", sample=1)
+    assert (tmp_path / "s.png").stat().st_size > 0
+    field = solution.field[1, 0].numpy()
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["Re field", "Im field"]
+    for axes, part in zip(figure.axes, (field.real, field.imag), strict=False):
+        drawn = axes.images[0].get_array().T if ndim == 2 else axes.lines[0].get_ydata()
+        np.testing.assert_array_equal(drawn, part)

@@ -30,6 +30,9 @@ component 33 in plane strain too, and ``accumulated_plastic_strain`` (b, *n).
 In conduction the names are gradient, flux, potential, mean_gradient, mean_flux and
 load/gradient, load/flux, and ``phases`` holds conductivities (t, p, d, d).
 
+Of waves there is ``field`` (b, 1, *n), complex, and of flow ``velocity`` (b, d, *n) and
+``pressure`` (b, 1, *n), beside status, iterations, error, history and spacing.
+
 Attributes: ``format``, ``lsml`` (version), ``components`` (their order),
 ``conventions``, ``discretization``, ``faces`` (across each axis), ``rule``, ``dtype``.
 Across axes that are not periodic the displacement has all n + 1 corners.
@@ -46,7 +49,7 @@ from torch import Tensor
 from lsml.atomic import replacing
 from lsml.discretization import Words
 from lsml.io.new_file import new_file
-from lsml.io.solved import Solved, array, phase_law
+from lsml.io.solved import Answer, Solved, array, has_strain, phase_law, shown
 from lsml.physics.discretization import name_of
 from lsml.state import Status
 
@@ -59,7 +62,7 @@ CONVENTIONS = (
 SMALL = 4096  # numbers below which compression does not pay
 
 
-def write_solution(solution: Solved, path: str | Path) -> Path:
+def write_solution(solution: Answer, path: str | Path) -> Path:
     """Write one solution to the root of a new file, in the layout of this module.
 
     Raises
@@ -72,7 +75,7 @@ def write_solution(solution: Solved, path: str | Path) -> Path:
     return Path(path)
 
 
-def write_solutions(solutions: Mapping[str, Solved], path: str | Path) -> Path:
+def write_solutions(solutions: Mapping[str, Answer], path: str | Path) -> Path:
     """Write several solutions, each in the group of its name.
 
     Raises
@@ -86,25 +89,47 @@ def write_solutions(solutions: Mapping[str, Solved], path: str | Path) -> Path:
     return Path(path)
 
 
-def _put(group: h5py.Group, solution: Solved) -> None:
-    form = solution.form
+def _put(group: h5py.Group, solution: Answer) -> None:
     group.attrs["format"] = FORMAT
     group.attrs["lsml"] = version("lsml")
+    group.attrs["rule"] = solution.rule
+    for name in RUN:
+        _dataset(group, name, getattr(solution, name))
+    group["status"].attrs["codes"] = [f"{s.value} {s.name}" for s in Status]
+    if has_strain(solution):
+        _put_strain(group, solution)
+    else:
+        _put_shown(group, solution)
+
+
+def _put_shown(group: h5py.Group, solution: Answer) -> None:
+    spacing, fields = shown(solution)
+    for name, values in fields.items():
+        group.attrs["dtype"] = _dtype(values)
+        _dataset(group, name, values)
+    group["spacing"] = spacing
+
+
+def _put_strain(group: h5py.Group, solution: Solved) -> None:
+    form = solution.form
     words = form.discretization.differential.words
     group.attrs["components"] = list(words.components)
     group.attrs["conventions"] = CONVENTIONS
     group.attrs["discretization"] = name_of(form.discretization)
     group.attrs["faces"] = list(form.discretization.faces)
-    group.attrs["rule"] = solution.rule
-    group.attrs["dtype"] = str(solution.mean_strain.dtype).removeprefix("torch.")
+    group.attrs["dtype"] = _dtype(solution.mean_strain)
     for name in FIELDS:
         _dataset(group, called(name, words), getattr(solution, name))
     for name, values in (_problem(solution) | dict(solution.internal)).items():
         _dataset(group, called(name, words), values)
-    group["status"].attrs["codes"] = [f"{s.value} {s.name}" for s in Status]
     group["spacing"] = form.grid.spacing
 
 
+def _dtype(values: Tensor) -> str:
+    return str(values.dtype).removeprefix("torch.")
+
+
+RUN = ("status", "iterations", "error", "history")
 FIELDS = (
     "strain",
     "stress",
@@ -112,11 +137,7 @@ FIELDS = (
     "mean_strain",
     "mean_stress",
     "energy",
-    "status",
-    "iterations",
-    "error",
     "error_bound",
-    "history",
 )
 
 

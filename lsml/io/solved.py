@@ -1,30 +1,68 @@
 """What writers and pictures read of a solution."""
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Inexact, Integer
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lsml.displacement_form import DisplacementForm
 from lsml.law import PhaseLaw
+from lsml.problem import Problem, Shown
+from lsml.state import SolveState
 from lsml.strain_form import StrainForm
 from lsml.typing import Codes, PerSample
 
 
 @runtime_checkable
-class Solved(Protocol):
-    """The part of :class:`lsml.Solution` that files and pictures are made of."""
+class Answer(Protocol):
+    """The part of :class:`lsml.Solution` that solutions of all problems have."""
 
     @property
-    def form(self) -> StrainForm:
-        """Law, load, grid."""
+    def problem(self) -> Problem:
+        """What was solved."""
         ...
 
     @property
     def rule(self) -> str:
         """Name of the rule."""
+        ...
+
+    @property
+    def state(self) -> SolveState:
+        """Its unknown."""
+        ...
+
+    @property
+    def status(self) -> Codes:
+        """How each sample ended."""
+        ...
+
+    @property
+    def iterations(self) -> Codes:
+        """Steps taken."""
+        ...
+
+    @property
+    def error(self) -> PerSample:
+        """Certified residual."""
+        ...
+
+    @property
+    def history(self) -> Float[Tensor, "b k"]:
+        """Residual of each iterate."""
+        ...
+
+
+@runtime_checkable
+class Solved(Answer, Protocol):
+    """The part that files and pictures of elasticity and conduction are made of."""
+
+    @property
+    def form(self) -> StrainForm:
+        """Law, load, grid."""
         ...
 
     @property
@@ -68,29 +106,19 @@ class Solved(Protocol):
         ...
 
     @property
-    def status(self) -> Codes:
-        """How each sample ended."""
-        ...
-
-    @property
-    def iterations(self) -> Codes:
-        """Steps taken."""
-        ...
-
-    @property
-    def error(self) -> PerSample:
-        """Certified residual."""
-        ...
-
-    @property
     def error_bound(self) -> PerSample:
         """Bound of the error of the strain."""
         ...
 
-    @property
-    def history(self) -> Float[Tensor, "b k"]:
-        """Residual of each iterate."""
-        ...
+
+def has_strain(solution: Answer) -> TypeGuard[Solved]:
+    """Whether field and flux are those of a law, at points of voxels."""
+    return isinstance(solution.problem, StrainForm | DisplacementForm)
+
+
+def shown(solution: Answer) -> Shown:
+    """Voxel edges and fields by name, of waves, flow and other fields."""
+    return solution.problem.shown(solution.state.x)
 
 
 def array(tensor: Tensor) -> np.ndarray:
@@ -116,8 +144,8 @@ def phase_law(solution: Solved) -> PhaseLaw:
     return phases
 
 
-def image_of(solution: Solved, sample: int) -> Integer[np.ndarray, "*n"]:
-    """Labels that one sample was solved on.
+def check_sample(solution: Answer, sample: int) -> None:
+    """Refuse a sample that is none of the solution's.
 
     Raises
     ------
@@ -130,13 +158,31 @@ def image_of(solution: Solved, sample: int) -> Integer[np.ndarray, "*n"]:
             f"sample = {sample} must be one of the solution's {samples}, 0 to "
             f"{samples - 1}"
         )
+
+
+def image_of(solution: Solved, sample: int) -> Integer[np.ndarray, "*n"]:
+    """Labels that one sample was solved on.
+
+    Raises
+    ------
+    ValueError
+        There is no such sample, or there are no labels.
+    """
+    check_sample(solution, sample)
     labels = phase_law(solution).labels
-    return array(labels[sample * len(labels) // samples])
+    return array(labels[sample * len(labels) // len(solution.status)])
+
+
+def real_parts(name: str, values: NDArray[Any]) -> dict[str, NDArray[np.floating]]:
+    """A field for those who know real numbers only: as it is, or in two parts."""
+    if not np.iscomplexobj(values):
+        return {name: values}
+    return {f"Re {name}": values.real, f"Im {name}": values.imag}
 
 
 def voxels(
     solution: Solved, field: Inexact[Tensor, "b *v"], sample: int
-) -> NDArray[np.floating]:
+) -> NDArray[Any]:
     """Field (c, *n) of one sample, averaged over the voxel's quadrature points."""
     values = field[sample]
     return array(values.mean(0) if solution.quadrature else values)

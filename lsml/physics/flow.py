@@ -77,7 +77,7 @@ def held_by(image: Tensor, solid: object) -> Bool[Tensor, "s *n"]:
         chosen = torch.empty(0)
     if chosen.numel() == 0 or chosen.is_floating_point() or chosen.is_complex():
         raise ValueError(f"solid = {solid!r} must be a label, or a list of labels")
-    filled = torch.isin(image, chosen.to(image.device))
+    filled = torch.isin(image.long(), chosen.long().to(image.device))
     empty = ~filled.flatten(1).any(1)
     if bool(empty.any()):
         raise ValueError(

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lsml.grid import Grid
 from lsml.numerics import dot, root, rows_of
-from lsml.problem import Problem, Residual
+from lsml.problem import Problem, Residual, Shown
 from lsml.typing import Codes, Field, PerSample, Tags, Vector, Voxels
 
 
@@ -136,6 +136,14 @@ class StokesForm(Problem):
         """Velocity at the centres of voxels."""
         parts = zip(self.field(x).unbind(1), self.grid.axes, strict=True)
         return torch.stack([(u + u.roll(-1, axis)) / 2 for u, axis in parts], 1)
+
+    def shown(self, x: Vector) -> Shown:
+        """Velocity at the centres of voxels, and pressure."""
+        fields = {
+            "velocity": self.voxel_field(x),
+            "pressure": self.pressure(x)[:, None],
+        }
+        return Shown(self.grid.spacing, fields)
 
     def pressure(self, x: Vector) -> Voxels:
         """Periodic part of the pressure, zero mean; in the solid it means nothing."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from lsml.io.solved import Solved, array
+from lsml.io.solved import Answer, array
 from lsml.plot.figure import Axes, Figure, new_figure, save_figure
 from lsml.plot.panels import MEDIUM, SMALL
 
@@ -39,7 +39,7 @@ def plot_convergence(
     return figure
 
 
-def curve(solution: Solved, sample: int) -> Curve:
+def curve(solution: Answer, sample: int) -> Curve:
     """Residual of one sample, from the start to where it ended."""
     last = int(solution.iterations[sample])
     values: Curve = array(solution.history[sample, : last + 1])

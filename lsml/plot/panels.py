@@ -76,6 +76,16 @@ def draw_field(
     axes.set_title(title, fontsize=MEDIUM)
 
 
+def draw_line(
+    axes: Axes, field: Float[np.ndarray, " n"], spacing: float, title: str
+) -> None:
+    """One component on a line, at the centres of its voxels."""
+    axes.plot((np.arange(len(field)) + 0.5) * spacing, field)
+    axes.set_xlabel("$x_1$", fontsize=SMALL, labelpad=1)
+    axes.tick_params(labelsize=SMALL)
+    axes.set_title(title, fontsize=MEDIUM)
+
+
 def _bar(axes: Axes, shown: Any, extend: str = "neither") -> Any:
     bar = axes.figure.colorbar(
         shown, ax=axes, extend=extend, shrink=0.8, pad=0.02, aspect=22

@@ -2,18 +2,32 @@
 
 from pathlib import Path
 
-from lsml.io.solved import Solved, image_of, voxels
+import numpy as np
+from numpy.typing import NDArray
+
+from lsml.io.solved import (
+    Answer,
+    Solved,
+    array,
+    check_sample,
+    has_strain,
+    image_of,
+    real_parts,
+    shown,
+    voxels,
+)
 from lsml.plot.convergence import curve, draw_convergence
-from lsml.plot.figure import Figure, new_figure, save_figure
-from lsml.plot.panels import FIELD_COLOURS, draw_field, draw_phases
+from lsml.plot.figure import Axes, Figure, new_figure, save_figure
+from lsml.plot.panels import FIELD_COLOURS, draw_field, draw_line, draw_phases
 
 
 def plot_solution(
-    solution: Solved, path: str | Path | None = None, sample: int = 0
+    solution: Answer, path: str | Path | None = None, sample: int = 0
 ) -> Figure:
     """Middle slices of the labels, ε_11 and σ_11, and the residual per iteration.
 
-    Colours leave out half a percent of the voxels at either end of a field.
+    Of waves and flow the first component of every field. Colours leave out half a
+    percent of the voxels at either end of a field.
 
     Raises
     ------
@@ -22,19 +36,47 @@ def plot_solution(
     ImportError
         matplotlib is missing; the message names the extra.
     """
-    labels, spacing = image_of(solution, sample), solution.form.grid.spacing
-    strain = voxels(solution, solution.strain, sample)[0]
-    stress = voxels(solution, solution.stress, sample)[0]
+    check_sample(solution, sample)
     figure = new_figure(13.0, 3.6)
-    axes = figure.subplots(1, 4, width_ratios=[1, 1.1, 1.1, 1.1])
-    draw_phases(axes[0], labels, spacing)
-    field, flux = titles(solution)
-    draw_field(axes[1], strain, spacing, field, FIELD_COLOURS["strain"])
-    draw_field(axes[2], stress, spacing, flux, FIELD_COLOURS["stress"])
-    draw_convergence(axes[3], {solution.rule: curve(solution, sample)})
+    if has_strain(solution):
+        axes = _of_strain(figure, solution, sample)
+    else:
+        axes = _of_shown(figure, solution, sample)
+    draw_convergence(axes, {solution.rule: curve(solution, sample)})
     if path is not None:
         save_figure(figure, path)
     return figure
+
+
+def _of_strain(figure: Figure, solution: Solved, sample: int) -> Axes:
+    labels, spacing = image_of(solution, sample), solution.form.grid.spacing
+    axes = figure.subplots(1, 4, width_ratios=[1, 1.1, 1.1, 1.1])
+    draw_phases(axes[0], labels, spacing)
+    field, flux = titles(solution)
+    shown = [
+        (axes[1], solution.strain, field, "strain"),
+        (axes[2], solution.stress, flux, "stress"),
+    ]
+    for place, values, title, colours in shown:
+        parts = real_parts(title, voxels(solution, values, sample)[0])
+        part, first = next(iter(parts.items()))
+        draw_field(place, first, spacing, part, FIELD_COLOURS[colours])
+    return axes[3]
+
+
+def _of_shown(figure: Figure, solution: Answer, sample: int) -> Axes:
+    spacing, fields = shown(solution)
+    parts: dict[str, NDArray[np.floating]] = {}
+    for name, values in fields.items():
+        title = f"{name} 1" if values.shape[1] > 1 else name
+        parts |= real_parts(title, array(values[sample, 0]))
+    axes = figure.subplots(1, len(parts) + 1)
+    for place, (title, first) in zip(axes, parts.items(), strict=False):
+        if first.ndim == 1:
+            draw_line(place, first, spacing[0], title)
+        else:
+            draw_field(place, first, spacing, title, FIELD_COLOURS["strain"])
+    return axes[-1]
 
 
 def titles(solution: Solved) -> tuple[str, str]:
