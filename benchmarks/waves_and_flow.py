@@ -20,7 +20,7 @@ from lsml import exact
 
 RESULTS = Path(__file__).parent / "results"
 CYLINDERS = {0.1: 24.83, 0.3: 102.90}
-SPHERES = {0.125: 4.292, 0.343: 15.4}
+SPHERES = {0.027: 2.008, 0.064: 2.810, 0.125: 4.292, 0.216: 7.442, 0.343: 15.4}
 Row = list[Any]
 
 
@@ -79,11 +79,11 @@ def ball(n: int, d: int, radius: float) -> np.ndarray:
 def flow(quick: bool) -> Iterable[Row]:
     """Relative errors of k."""
     for f, drag in CYLINDERS.items():
-        for n in (16, 32) if quick else (16, 32, 64):
+        for n in (16, 32) if quick else (32, 64, 128, 256):
             image = ball(n, 2, (f / np.pi) ** 0.5)
             yield ["cylinders", f, n, *permeable(image, 1 / drag)]
     for f, drag in SPHERES.items():
-        for n in (8,) if quick else (8, 16, 24):
+        for n in (8,) if quick else (16, 32, 64, 128):
             radius = (0.75 * f / np.pi) ** (1 / 3)
             known = 1 / (6 * np.pi * radius * drag)
             yield ["spheres", f, n, *permeable(ball(n, 3, radius), known)]
