@@ -31,11 +31,10 @@ def found(pattern: str) -> dict[str, Any]:
 
 def errors() -> str:
     """Test errors of the shipped weights."""
-    rows, sizes, cards = [], ("", ""), found("shipped-*.json")
+    rows, cards = [], found("shipped-*.json")
     if not cards:
         return "Not trained yet: `python benchmarks/shipped_weights.py`."
     for stem, card in cards.items():
-        sizes = tuple(card["test"])
         small, whole = card["test"].values()
         training = card["training"]
         rows.append(
@@ -49,6 +48,7 @@ def errors() -> str:
                 f"{training['seconds'] / 60:.0f}",
             ]
         )
+    sizes = tuple(next(iter(cards.values()))["test"])
     at = [f"MASE % at {size}" for size in sizes]
     head = "weights", "parameters", *at, f"worst at {sizes[1]}"
     curves = [curve(stem.removeprefix("shipped-")) for stem in cards]
