@@ -134,9 +134,7 @@ def _put_tensor(
         stored.SetComponentName(column, AXES[i] + AXES[j])
 
 
-def _plain(
-    field: NDArray[Any], ndim: int
-) -> tuple[NDArray[Any], Sequence[Pair]]:
+def _plain(field: NDArray[Any], ndim: int) -> tuple[NDArray[Any], Sequence[Pair]]:
     """VTK's components (c, *n), of a Mandel field or a whole one, and their axes."""
     if len(field) == ndim**2:
         return field, [(i, j) for i in range(ndim) for j in range(ndim)]
