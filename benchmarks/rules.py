@@ -192,6 +192,13 @@ def stem(given: argparse.Namespace, machine: dict[str, Any]) -> Path | None:
     return HERE / "results" / f"rules-{slug(machine)}"
 
 
+def picture(path: Path) -> Path:
+    """That of a whole run is the documentation's."""
+    if path.parent == HERE / "results":
+        return HERE.parent / "docs" / "images" / "rules.png"
+    return path.with_name(path.name + ".png")
+
+
 def measure(given: argparse.Namespace, machine: dict[str, Any]) -> dict[str, Any]:
     """Visit every case once per round, so that drift of the machine hits all alike."""
     path, todo = stem(given, machine), cases(given)
@@ -321,7 +328,7 @@ def main() -> None:
         write_json(path.with_name(path.name + ".json"), {**whole, "visits": visits})
         write(path.with_name(path.name + ".md"), text)
         if not given.iterations:
-            figure(given, visits, path.with_name(path.name + ".png"))
+            figure(given, visits, picture(path))
         path.with_name(path.name + ".partial.json").unlink(missing_ok=True)
 
 
