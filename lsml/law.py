@@ -102,7 +102,7 @@ class Uniform(Law):
     """σ = C x with one matrix C per sample, or one for all: a homogeneous medium."""
 
     matrix: Inexact[Tensor, "s c c"]
-    tags: ClassVar[Tags] = frozenset({"linear", "symmetric", "positive"})
+    tags: ClassVar[Tags] = frozenset({"linear", "symmetric", "positive", "bounded"})
 
     def __call__(self, x: Field) -> Field:
         c = self.matrix.shape[-1]
@@ -150,7 +150,7 @@ class PhaseLaw(Law):
     @property
     def tags(self) -> Tags:
         """Complex moduli make a matrix that is symmetric but not Hermitian."""
-        known: Tags = frozenset({"linear"})
+        known: Tags = frozenset({"linear", "bounded"})
         if type(self) is PhaseLaw:  # others combine moduli of several phases
             known |= {"resolvable"}
         if self.coefficients.is_complex():

@@ -49,8 +49,8 @@ class StrainForm(Problem):
 
     @property
     def tags(self) -> Tags:
-        """Those of the law, and of a medium; incompatible fields take an exact Γ."""
-        known: Tags = self.law.tags | {"compatible", "bounded"}
+        """Those of the law, and of a potential; incompatible fields take an exact Γ."""
+        known: Tags = self.law.tags | {"compatible"}
         return known if self.exact else known - {"resolvable"}
 
     @property

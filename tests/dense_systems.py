@@ -99,7 +99,7 @@ class Saturating(Law):
 
     law: Law
     scale: float
-    tags: ClassVar = frozenset({"symmetric", "positive"})
+    tags: ClassVar = frozenset({"symmetric", "positive", "bounded"})
 
     def _work(self, x, y):
         c = self.law.components
@@ -141,7 +141,7 @@ def saturating(problem, strength=2.0):
 class Skewed(Twisted):
     """The twisted law of the conformance suite, with the one property that it has."""
 
-    tags: ClassVar = frozenset({"linear"})
+    tags: ClassVar = frozenset({"linear", "bounded"})
 
 
 def random_vector(like, seed):

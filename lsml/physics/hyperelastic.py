@@ -105,6 +105,8 @@ class SaintVenantKirchhoff:
 class Hyperelastic(Law):
     """P(1 + H) of the displacement gradient H, row by row, phase by phase.
 
+    It stiffens and softens without limit, so that no reference medium bounds it.
+
     Attributes
     ----------
     phases : labels, and the phases at small strain.

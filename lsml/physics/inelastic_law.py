@@ -87,7 +87,7 @@ class InelasticLaw(Law):
     codes: Integer[Tensor, "t p"]
     parameters: Float[Tensor, "t p g"]
     variables: Internal | None = None
-    tags: ClassVar[Tags] = frozenset({"symmetric", "positive"})
+    tags: ClassVar[Tags] = frozenset({"symmetric", "positive", "bounded"})
 
     @property
     def components(self) -> int:

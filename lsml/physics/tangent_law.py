@@ -29,7 +29,7 @@ class TangentLaw(Law):
     shear: Float[Tensor, "b q one *n"]
     bend: Float[Tensor, "b q one *n"]
     direction: Float[Tensor, "b q c *n"]
-    tags: ClassVar[Tags] = frozenset({"linear", "symmetric", "positive"})
+    tags: ClassVar[Tags] = frozenset({"linear", "symmetric", "positive", "bounded"})
 
     def select(self, samples: Codes, batch: int) -> "TangentLaw":
         """Each sample with labels of its own."""

@@ -150,7 +150,7 @@ class Twisted(Law):
     """σ = C x + S x with a uniform skew S: local, monotone, but not symmetric."""
 
     law: Law
-    tags: ClassVar[Tags] = frozenset()
+    tags: ClassVar[Tags] = frozenset({"bounded"})
 
     def __call__(self, x: Field) -> Field:
         return self.law(x) + self._skew(x)
