@@ -6,6 +6,7 @@ not be compatible: x is the field at the quadrature points.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from operator import methodcaller
 
 import torch
@@ -53,9 +54,12 @@ class StrainForm(Problem):
         known: Tags = self.law.tags | {"compatible"}
         return known if self.exact else known - {"resolvable"}
 
-    @property
+    @cached_property
     def exact(self) -> bool:
-        """Whether N inverts the reference medium, so that Γ C⁰ is a projection."""
+        """Whether N inverts the reference medium, so that Γ C⁰ is a projection.
+
+        Asked once, for it waits for the device.
+        """
         share = self.discretization.equivalence(self.reference.matrix.real)
         return bool((share >= 1 - ROUNDING).all())
 
