@@ -6,6 +6,7 @@ Slabs and cylinders by ``lsml.exact``; square arrays of cylinders by Sangani & A
 """
 
 import argparse
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from lsml import exact
 RESULTS = Path(__file__).parent / "results"
 CYLINDERS = {0.1: 24.83, 0.3: 102.90}
 SPHERES = {0.027: 2.008, 0.064: 2.810, 0.125: 4.292, 0.216: 7.442, 0.343: 15.4}
+FINEST = (0.027, 0.216)  # of spheres, on 128 voxels per edge: minutes each
 Row = list[Any]
 
 
@@ -76,24 +78,42 @@ def ball(n: int, d: int, radius: float) -> np.ndarray:
     return (square < radius**2).astype(int)
 
 
-def flow(quick: bool) -> Iterable[Row]:
-    """Relative errors of k."""
-    for f, drag in CYLINDERS.items():
+def arrays(quick: bool) -> Iterable[tuple[str, float, int]]:
+    """Kind, fraction and voxels per edge, the cheap ones first."""
+    for f in CYLINDERS:
         for n in (16, 32) if quick else (32, 64, 128, 256):
-            image = ball(n, 2, (f / np.pi) ** 0.5)
-            yield ["cylinders", f, n, *permeable(image, 1 / drag)]
-    for f, drag in SPHERES.items():
-        for n in (8,) if quick else (16, 32, 64, 128):
-            radius = (0.75 * f / np.pi) ** (1 / 3)
-            known = 1 / (6 * np.pi * radius * drag)
-            yield ["spheres", f, n, *permeable(ball(n, 3, radius), known)]
+            yield "cylinders", f, n
+    for n in (8,) if quick else (16, 32, 64, 128):
+        for f in FINEST if n == 128 else SPHERES:
+            yield "spheres", f, n
 
 
-def permeable(image: np.ndarray, known: float) -> tuple[float, float, int]:
+def flow(quick: bool) -> Iterable[Row]:
+    """Relative errors of k; an interrupted run goes on where it was."""
+    partial = RESULTS / "waves-and-flow.partial.json"
+    done = json.loads(partial.read_text()) if partial.exists() else {}
+    for kind, f, n in arrays(quick):
+        name = f"{kind} {f:g} {n}"
+        if name not in done:
+            done[name] = permeable(kind, f, n)
+            print(name, done[name], flush=True)
+            if not quick:
+                write_json(partial, done)
+        yield [kind, f, n, *done[name]]
+
+
+def permeable(kind: str, f: float, n: int) -> tuple[float, float, int]:
     """Share of the voxels that is solid, error of k, steps."""
-    found = lsml.permeability(image, spacing=[1 / len(image)] * image.ndim, tol=1e-5)
-    error = float(found.tensor[0, 0, 0]) / known - 1
-    return float(image.mean()), error, int(found.iterations.max())
+    if kind == "cylinders":
+        image, known = ball(n, 2, (f / np.pi) ** 0.5), 1 / CYLINDERS[f]
+    else:
+        radius = (0.75 * f / np.pi) ** (1 / 3)
+        image, known = ball(n, 3, radius), 1 / (6 * np.pi * radius * SPHERES[f])
+    along = [1.0, 0.0, 0.0][: image.ndim]  # the cells are cubes: one load will do
+    problem = lsml.stokes(image, along, spacing=[1 / n] * image.ndim)
+    found = lsml.solve(problem, "cg", tol=1e-5)
+    error = float(problem.power(found.state.x)[0, 0]) / known - 1
+    return float(image.mean()), error, int(found.iterations)
 
 
 def main() -> None:
@@ -122,6 +142,7 @@ def main() -> None:
         write_json(
             RESULTS / "waves-and-flow.json", {"machine": machine, **started, **content}
         )
+        (RESULTS / "waves-and-flow.partial.json").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
