@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import torch
 from machine import description, now, slug, write, write_json
+from pages import facts, put, table
 
 import lsml
 from lsml.comparison import Comparison
@@ -34,12 +35,13 @@ from lsml.learned.loading import NAMES, load_rule, shipped
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = Path(__file__).parent / "results", ROOT / "docs" / "compare.md"
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 GOALS = (1e-1, 1e-2, 1e-3, 1e-6)
 QUANTITIES = {
     "energy": "Field (energy norm of the strain error)",
     "effective": "Effective stiffness (mean stress)",
 }
+COSTS = ["cells", "contrast", "rule", "error", "ms", "CG, ms", "Mflop", "CG, Mflop",
+         "training, s", "solves to pay it back"]  # fmt: skip
 AUTHORS = {"FLN_c10": "fln", "RLN_t_c10": "rln-t"}
 MARGIN = 1.1  # by which a learned rule must be faster: less may be noise
 SEED = 11  # of microstructures that no network has seen
@@ -254,10 +256,8 @@ def ranked(case: dict[str, Any], goal: float, quantity: str) -> list[tuple[str, 
     return sorted(found.items(), key=lambda item: item[1])
 
 
-def fastest(done: Mapping[str, Any], quantity: str) -> Iterator[str]:
-    """Markdown: the two fastest rules for each case and goal."""
-    yield "| cells | contrast | " + " | ".join(f"{goal:g}" for goal in GOALS) + " |"
-    yield "|---|--:|" + "---|" * len(GOALS)
+def fastest(done: Mapping[str, Any], quantity: str) -> Iterator[list[str]]:
+    """Two fastest rules for each case and goal."""
     for case in done.values():
         what = case["case"]
         cells = []
@@ -267,16 +267,11 @@ def fastest(done: Mapping[str, Any], quantity: str) -> Iterator[str]:
             cells.append(f"**{words[0]}**" + "".join(f", {w}" for w in words[1:])
                          if words else "none")  # fmt: skip
         size = f"{what['batch']} × {what['edge']}³"
-        yield f"| {size} | {what['contrast']:g} | " + " | ".join(cells) + " |"
+        yield [size, f"{what['contrast']:g}", *cells]
 
 
-def costly(done: Mapping[str, Any]) -> Iterator[str]:
-    """Markdown: what networks cost beside CG, for every goal that they reach."""
-    yield (
-        "| cells | contrast | rule | error | ms | CG, ms | Mflop | CG, Mflop | "
-        "training, s | solves to pay it back |"
-    )
-    yield "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|"
+def costly(done: Mapping[str, Any]) -> Iterator[list[str]]:
+    """What networks cost beside CG, for every goal that they reach."""
     for case in done.values():
         what = case["case"]
         size = f"{what['batch']} × {what['edge']}³"
@@ -294,15 +289,12 @@ def costly(done: Mapping[str, Any]) -> Iterator[str]:
                 if saved is None:
                     saved = "never" if mine["seconds"] >= cg["seconds"] else "-"
                 saved = saved if isinstance(saved, str) else f"{saved:.0f}"
-                row = [size, f"{what['contrast']:g}", rule, f"{goal:g}", *ms, *work,
+                yield [size, f"{what['contrast']:g}", rule, f"{goal:g}", *ms, *work,
                        cost, saved]  # fmt: skip
-                yield "| " + " | ".join(row) + " |"
 
 
-def iterations(done: Mapping[str, Any]) -> Iterator[str]:
-    """Markdown: mean iterations and operations of every rule on the largest batch."""
-    yield "| contrast | rule | " + " | ".join(f"{goal:g}" for goal in GOALS) + " |"
-    yield "|--:|---|" + "---|" * len(GOALS)
+def iterations(done: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Mean iterations and operations of every rule on the largest batch."""
     batch = max((case["case"]["batch"] for case in done.values()), default=1)
     for case in done.values():
         if case["case"]["batch"] < batch:
@@ -314,8 +306,7 @@ def iterations(done: Mapping[str, Any]) -> Iterator[str]:
                 else f"{c['iterations']:.1f} it, {1e-6 * c['flops']:.3g} Mflop"
                 for c in found
             ]  # fmt: skip
-            contrast = f"{case['case']['contrast']:g}"
-            yield f"| {contrast} | {rule} | " + " | ".join(cells) + " |"
+            yield [f"{case['case']['contrast']:g}", rule, *cells]
 
 
 def verdict(done: Mapping[str, Any]) -> str:
@@ -347,29 +338,31 @@ def verdict(done: Mapping[str, Any]) -> str:
 def text(whole: dict[str, Any]) -> str:
     """Markdown of one machine."""
     done = whole["cases"]
-    facts = {**whole["machine"], **whole["started"]}
-    parts = ["\n".join(f"* {k}: {v}" for k, v in facts.items() if v), verdict(done)]
+    goals, left = [f"{goal:g}" for goal in GOALS], ["---"] * len(GOALS)
+    parts = [facts(whole["machine"], whole["started"]) + "\n", verdict(done) + "\n"]
     for quantity, name in QUANTITIES.items():
+        best = table(["cells", "contrast", *goals], fastest(done, quantity),
+                     ["---", "--:", *left])  # fmt: skip
         parts += [f"**{name}**: fastest rule to each error, milliseconds per cell, and "
-                  "the next", "\n".join(fastest(done, quantity))]  # fmt: skip
-    parts += ["**Learned rules beside CG**, field", "\n".join(costly(done))]
-    parts += ["**Iterations and operations** per cell, field, largest batch",
-              "\n".join(iterations(done))]  # fmt: skip
-    return "\n\n".join(parts) + "\n"
+                  "the next\n", best]  # fmt: skip
+    under = ["---", "--:", "---", *["--:"] * (len(COSTS) - 3)]
+    parts += ["**Learned rules beside CG**, field\n",
+              table(COSTS, costly(done), under)]  # fmt: skip
+    parts += ["**Iterations and operations** per cell, field, largest batch\n",
+              table(["contrast", "rule", *goals], iterations(done),
+                    ["--:", "---", *left])]  # fmt: skip
+    return "\n".join(parts)
 
 
 def page() -> None:
-    """Replace what stands between the markers of docs/compare.md."""
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
+    """Fill in docs/compare.md."""
     files = sorted(RESULTS.glob("compare-*.json"))
     found = [json.loads(p.read_text()) for p in files if ".partial" not in p.name]
     told = [
         f"### {w['machine']['accelerator'] or w['machine']['processor']}\n\n{text(w)}"
         for w in found
     ]
-    body = "\n".join(told) or "Not measured yet.\n"
-    write(PAGE, f"{before}{BEGIN}\n\n{body}\n{END}{after}")
+    put(PAGE, "results", "\n".join(told) or "Not measured yet.")
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from machine import description, now, write, write_json
+from pages import table
 from peers.finite_volume import effective
 from scipy.ndimage import gaussian_filter
 
@@ -46,16 +47,11 @@ def row(shape: tuple[int, ...], contrast: float, tol: float) -> dict[str, Any]:
     return {"shape": shape, "contrast": contrast, "kappa": true.tolist(), **found}
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown."""
-    names = ["cell", "contrast", "κ*₁₁ by finite volumes", *SCHEMES]
-    lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
-    for r in rows:
-        cell = " × ".join(map(str, r["shape"]))
-        fields = [cell, f"{r['contrast']:g}", f"{r['kappa'][0][0]:.6g}"]
-        fields += [f"{r[s]:.1e}" for s in SCHEMES]
-        lines.append("| " + " | ".join(fields) + " |")
-    return "\n".join(lines)
+def cells(r: dict[str, Any]) -> list[str]:
+    """Line of the table."""
+    cell = " × ".join(map(str, r["shape"]))
+    known = [cell, f"{r['contrast']:g}", f"{r['kappa'][0][0]:.6g}"]
+    return known + [f"{r[s]:.1e}" for s in SCHEMES]
 
 
 def main() -> None:
@@ -70,7 +66,9 @@ def main() -> None:
     head = HEAD.format(
         contrasts=" or ".join(f"{c:g}" for c in CONTRASTS), tol=given.tol
     )
-    text = f"# Conduction beside finite volumes\n\n{head}\n\n{table(rows)}\n"
+    names = ["cell", "contrast", "κ*₁₁ by finite volumes", *SCHEMES]
+    text = f"# Conduction beside finite volumes\n\n{head}\n\n"
+    text += table(names, map(cells, rows))
     print(text)
     if not given.quick:
         whole = {"machine": machine, "started": started, "ended": now(), "rows": rows}

@@ -17,6 +17,7 @@ import torch
 from coarse_proposals import PROPOSALS, block
 from learned_coarse_space import Proposer, proposer
 from machine import description, now, write, write_json
+from pages import table
 from torch import Tensor
 
 import lsml
@@ -242,12 +243,10 @@ def by_network(net: Proposer) -> Proposal:
     return propose
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def named(rows: list[dict[str, Any]]) -> str:
     """Markdown, numbers to three digits."""
     names = list(rows[0])
-    lines = [" | ".join(names), " | ".join("---" for _ in names)]
-    lines += [" | ".join(cell(row[name]) for name in names) for row in rows]
-    return "\n".join(f"| {line} |" for line in lines) + "\n"
+    return table(names, ([cell(row[name]) for name in names] for row in rows))
 
 
 def cell(value: object) -> str:
@@ -325,10 +324,10 @@ def report(whole: dict[str, Any]) -> str:
     """Markdown of the parts that there are."""
     text = ["# Deflation", ""]
     if "loads" in whole:
-        text += ["## Six loads, recycled", "", table(whole["loads"]["loads"])]
+        text += ["## Six loads, recycled", "", named(whole["loads"]["loads"])]
     if "first" in whole:
         text += [f"## The first load, contrast {CONTRAST:g}, hex8", ""]
-        text += [table(whole["first"]["first"])]
+        text += [named(whole["first"]["first"])]
         text += [f"Training of the network: {whole['first']['training']}", ""]
     return "\n".join(text)
 

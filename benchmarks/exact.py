@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from machine import description, now, write, write_json
+from pages import sections
 
 import lsml
 from lsml import exact
@@ -19,7 +20,6 @@ RESULTS = Path(__file__).parent / "results"
 SCHEMES = ["fourier", "rotated", "hex8", "staggered", "forward", "backward"]
 PULL = lsml.load(strain=[1.0, 0, 0, 0, 0, 0])
 RNG = np.random.default_rng(0)
-Rows = list[list[Any]]
 
 
 def difference(found: Any, expected: Any) -> float:
@@ -166,21 +166,6 @@ def extremes(n: int) -> Iterable[list[Any]]:
             yield [scheme, n, soft, int(s.iterations[0]), stress, took]
 
 
-def markdown(head: list[str], rows: Rows) -> str:
-    """A table."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for row in rows:
-        lines.append("| " + " | ".join(cell(value) for value in row) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def cell(value: Any) -> str:
-    """Short."""
-    if isinstance(value, float):
-        return f"{value:.2g}" if abs(value) < 1e-2 else f"{value:.4g}"
-    return "not admitted" if value is None else str(value)
-
-
 def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -233,9 +218,7 @@ def main() -> None:
             list(extremes(16 if given.quick else given.extremes)),
         ),
     }
-    text = "# Exact results\n"
-    for title, (head, rows) in parts.items():
-        text += f"\n## {title}\n\n{markdown(head, rows)}"
+    text = sections("Exact results", parts)
     print(text)
     if not given.quick:
         content = {title: rows for title, (_, rows) in parts.items()}

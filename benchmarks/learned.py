@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from machine import description, now, slug, write, write_json
+from pages import table
 from torch.utils.flop_counter import FlopCounterMode
 
 import lsml
@@ -185,15 +186,14 @@ def rates(given: argparse.Namespace) -> dict[str, float]:
     return found
 
 
-def table(found: list[dict[str, Any]], speeds: dict[str, float]) -> str:
+def page(found: list[dict[str, Any]], speeds: dict[str, float]) -> str:
     """Markdown."""
-    lines = [" | ".join(COLUMNS), " | ".join("---" for _ in COLUMNS)]
-    for row in found:
-        cells = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()]
-        lines.append(" | ".join(cells))
-    text = "\n".join(f"| {line} |" for line in lines)
+    cells = (
+        [f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()]
+        for row in found
+    )
     rest = "\n".join(f"* {name}: {rate:.3g} samples/s" for name, rate in speeds.items())
-    return f"{text}\n\n{rest}\n\n{PAPER}\n"
+    return f"{table(COLUMNS, cells)}\n{rest}\n\n{PAPER}\n"
 
 
 def main() -> None:
@@ -202,7 +202,7 @@ def main() -> None:
     machine, started = description(given.device) | {"edge": given.size}, now()
     found = [row for contrast in given.contrasts for row in rows(given, contrast)]
     speeds = rates(given)
-    text = table(found, speeds)
+    text = page(found, speeds)
     print(text)
     stem = given.output
     if stem is None and not given.quick:

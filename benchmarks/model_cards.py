@@ -6,21 +6,13 @@ Reads ``results/shipped-*.json`` and ``results/out-of-distribution-*.json``.
 """
 
 import json
-import re
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from machine import write
+from pages import put, table
 
 ROOT = Path(__file__).parents[1]
 PAGE, RESULTS = ROOT / "docs" / "models.md", Path(__file__).parent / "results"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Markdown."""
-    every = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in every)
 
 
 def found(pattern: str) -> dict[str, Any]:
@@ -53,7 +45,7 @@ def errors() -> str:
     head = "weights", "parameters", *at, f"worst at {sizes[1]}"
     curves = [curve(stem.removeprefix("shipped-")) for stem in cards]
     every = table([*head, "samples × epochs", "minutes"], rows)
-    return "\n".join([every, "", *curves])
+    return "\n".join([every, *curves])
 
 
 def curve(weights: str) -> str:
@@ -87,20 +79,10 @@ def cell(result: dict[str, Any]) -> str:
     return f"{result['mase']:.1f} ({'never' if iterations is None else iterations})"
 
 
-def between(text: str, name: str, content: str) -> str:
-    """Replace what stands between two marks."""
-    pattern = rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)"
-    new, count = re.subn(pattern, rf"\g<1>\n{content}\n\n\g<2>", text, flags=re.DOTALL)
-    assert count == 1, f"{PAGE} has no marks called {name}"
-    return new
-
-
 def main() -> None:
     """Fill in the page."""
-    text = PAGE.read_text()
-    for name, content in {"errors": errors(), "elsewhere": elsewhere()}.items():
-        text = between(text, name, content)
-    write(PAGE, text)
+    put(PAGE, "errors", errors())
+    put(PAGE, "elsewhere", elsewhere())
 
 
 if __name__ == "__main__":

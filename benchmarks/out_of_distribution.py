@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from machine import description, now, slug, write, write_json
 from numpy.typing import NDArray
+from pages import table
 from shapes import SHAPES, drawn
 
 import lsml
@@ -131,12 +132,6 @@ def row(name: str, problem: str, found: dict[str, Any]) -> list[str]:
     ]
 
 
-def lines(rows: list[list[str]]) -> str:
-    """Markdown."""
-    parts = [list(COLUMNS), ["---"] * len(COLUMNS), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in parts)
-
-
 def main() -> None:
     """Measure, print, and write."""
     given = options()
@@ -151,14 +146,14 @@ def main() -> None:
             for name, trial in trials(given, rule.contrast).items()
         }
         rows += [row(path.stem, name, each) for name, each in found.items()]
-        print(lines(rows), flush=True)
+        print(table(COLUMNS, rows), flush=True)
     stem = given.output
     if stem is None and not given.quick and given.weights is None:
         stem = RESULTS / f"out-of-distribution-{slug(machine)}"
     if stem is not None:
         whole = {"machine": machine, **started, "results": results}
         write_json(stem.with_suffix(".json"), whole)
-        write(stem.with_suffix(".md"), lines(rows) + "\n")
+        write(stem.with_suffix(".md"), table(COLUMNS, rows))
 
 
 if __name__ == "__main__":

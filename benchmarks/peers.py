@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from machine import description, now, slug, write, write_json
+from pages import facts
 from peers import environments
 from peers.codes import BATCHED, CODES, EXACT, Case, Cell, Result, case, run, saved
-from peers.report import compare, residuals, summary, table
+from peers.report import compare, page, residuals, summary
 from solve import partial, resume
 
 RESULTS = Path(__file__).parent / "results"
@@ -135,10 +136,8 @@ def main() -> None:
         for one in cases(given)
     ]
     compare(rows)
-    text = "\n".join(f"* {k}: {v}" for k, v in {**machine, **started}.items() if v)
-    text = (
-        f"# Whole solves beside other codes\n\n{text}\n\n{RATIOS}\n\n{table(rows)}\n\n"
-    )
+    title = "# Whole solves beside other codes"
+    text = f"{title}\n\n{facts(machine, started)}\n\n{RATIOS}\n\n{page(rows)}\n"
     text += f"Residual below the tolerance:\n\n{residuals(rows)}\n\n{UNAVAILABLE}\n"
     print("\n" + text)
     path = stem(given, machine)

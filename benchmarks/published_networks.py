@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from machine import description, now, write, write_json
+from pages import table
 
 import lsml
 from lsml.data.samples import solved
@@ -43,7 +44,7 @@ def main() -> None:
         rows.append(row(f"{name}, first {len(few)}", evaluate(rule, few, 8)))
         turned = evaluate(rule, few, 8, symmetrize=True)
         rows.append(row(f"{name}, first {len(few)}, symmetrized", turned))
-    text = table(rows)
+    text = page(rows)
     print(text)
     if given.samples == parser.get_default("samples"):
         whole = {"machine": machine, **started, "rows": rows}
@@ -56,28 +57,21 @@ def row(name: str, found: Evaluation) -> dict[str, Any]:
     return {"rule": name} | found.summary()
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def page(rows: list[dict[str, Any]]) -> str:
     """Markdown."""
-    lines = [
-        "# Published networks, contrast 10",
-        "",
-        "| network | structures | MASE, % | after each pass | measured elsewhere |",
-        "|---|---|---|---|---|",
-    ]
+    head = ["network", "structures", "MASE, %", "after each pass", "measured elsewhere"]
+    cells = []
     for r in rows:
         passes = ", ".join(f"{v:.2f}" for v in r["mase_per_pass"])
         known = README.get(r["rule"])
         elsewhere = "" if known is None else f"{known[0]:.2f} ± {known[1]:.2f}"
         error = f"{r['mase_mean']:.2f} ± {r['mase_std']:.2f}"
-        lines.append(
-            f"| {r['rule']} | {r['samples']} | {error} | {passes} | {elsewhere} |"
-        )
-    lines += [
-        "",
-        "Measured elsewhere: the same tensors and structures against an independent",
-        "voxel finite-element code (B-bar hexahedra, 1e-6).",
-    ]
-    return "\n".join(lines) + "\n"
+        cells.append([r["rule"], str(r["samples"]), error, passes, elsewhere])
+    return (
+        f"# Published networks, contrast {CONTRAST:g}\n\n{table(head, cells)}\n"
+        "Measured elsewhere: the same tensors and structures against an independent\n"
+        "voxel finite-element code (B-bar hexahedra, 1e-6).\n"
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from machine import description, now, write, write_json
+from pages import table
 from predictor import fitted, sampled, written
 from trajectories import Trajectory, follow
 
@@ -143,7 +144,7 @@ def summary(rows: list[Row], contrast: float, tol: float, left_out: list[Row]) -
     }
 
 
-def table(rows: list[Row], title: str) -> str:
+def page(rows: list[Row], title: str) -> str:
     """As Markdown."""
     heads = ["contrast", "tol", "energy", "extrapolated", "predicted", "ratio", "stops",
              "within tol", "worst / tol", "certified", "by ‖r‖²/λ_min",
@@ -152,12 +153,11 @@ def table(rows: list[Row], title: str) -> str:
     keys = ["plain", "extrapolated", "predicted", "ratio", "stop", "within_tol",
             "worst_over_tol", "certified", "by_residual", "left_out_predicted",
             "left_out_stop",            "left_out_within_tol"]  # fmt: skip
-    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
-    for row in rows:
-        cells = [f"{row['contrast']:g}", f"{row['tol']:g}"]
-        cells += [f"{row[k]:.2f}" for k in keys]
-        lines.append(f"| {' | '.join(cells)} |")
-    return f"{title}\n\n" + "\n".join(lines) + "\n"
+    cells = (
+        [f"{row['contrast']:g}", f"{row['tol']:g}", *(f"{row[k]:.2f}" for k in keys)]
+        for row in rows
+    )
+    return f"{title}\n\n{table(heads, cells)}"
 
 
 def main() -> None:
@@ -184,12 +184,12 @@ def main() -> None:
         f"Iterations of C_11: {len(labels)} microstructures of "
         f"{' × '.join(map(str, labels.shape[1:]))} voxels, {SCHEME}, ν = 0.3"
     )
-    print(table(rows, title))
+    print(page(rows, title))
     if not given.quick:
         result = {"machine": description("cpu"), **now(), "rows": rows,
                   "same_coefficients": tables == TABLES}  # fmt: skip
         write_json(RESULTS / "readout.json", result)
-        write(RESULTS / "readout.md", table(rows, title))
+        write(RESULTS / "readout.md", page(rows, title))
 
 
 if __name__ == "__main__":

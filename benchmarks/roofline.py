@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from machine import description, now, slug, write, write_json
+from pages import table
 
 import lsml
 from lsml.inputs import in_form
@@ -95,13 +96,13 @@ def rows(edge: int, dtype: torch.dtype) -> list[dict[str, Any]]:
     return found
 
 
-def table(found: list[dict[str, Any]]) -> str:
+def page(found: list[dict[str, Any]]) -> str:
     """Markdown."""
-    lines = [" | ".join(COLUMNS), " | ".join("---" for _ in COLUMNS)]
-    for row in found:
-        cells = [f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()]
-        lines.append(" | ".join(cells))
-    return "\n".join(f"| {line} |" for line in lines) + "\n"
+    cells = (
+        [f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()]
+        for row in found
+    )
+    return table(COLUMNS, cells)
 
 
 def main() -> None:
@@ -120,8 +121,8 @@ def main() -> None:
     ]
     stem = RESULTS / f"roofline-{slug(machine)}"
     write_json(stem.with_suffix(".json"), {"machine": machine, **now(), "rows": found})
-    write(stem.with_suffix(".md"), table(found))
-    print(table(found))
+    write(stem.with_suffix(".md"), page(found))
+    print(page(found))
 
 
 if __name__ == "__main__":

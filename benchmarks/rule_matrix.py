@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import description, now, write, write_json
+from pages import put, table
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
@@ -18,7 +19,6 @@ from rule_matrix import PHYSICS, assert_agrees, prepared, refusal, solved  # noq
 
 from lsml.inputs import RULES  # noqa: E402
 
-BEGIN, END = "<!-- matrix: begin -->", "<!-- matrix: end -->"
 Found = dict[str, dict[str, dict[str, list[Any]]]]  # physics, rule, scheme: 2-D, 3-D
 
 
@@ -49,12 +49,6 @@ def measured() -> Found:
     }
 
 
-def markdown(rows: list[list[str]]) -> str:
-    """Table whose first row is its head."""
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]) + "\n"
-
-
 def span(cells: dict[str, list[Any]]) -> str:
     """Fewest and most iterations of a rule on a physics, and what it lacks."""
     of_all = [entry for pair in cells.values() for entry in pair]
@@ -65,9 +59,8 @@ def span(cells: dict[str, list[Any]]) -> str:
 
 def summary(found: Found) -> str:
     """One table: rules × physics."""
-    rows = [["rule", *found]]
-    rows += [[f"`{r}`", *(span(found[p][r]) for p in found)] for r in RULES]
-    return markdown(rows)
+    rows = [[f"`{r}`", *(span(found[p][r]) for p in found)] for r in RULES]
+    return table(["rule", *found], rows)
 
 
 def pair(two: int | str, three: int | str) -> str:
@@ -80,16 +73,10 @@ def details(found: Found) -> str:
     text = ""
     for physics, rules in found.items():
         schemes = PHYSICS[physics].schemes
-        rows = [["rule", *(f"`{scheme}`" for scheme in schemes)]]
-        rows += [[f"`{r}`", *(pair(*rules[r][s]) for s in schemes)] for r in rules]
-        text += f"\n## {physics[0].upper()}{physics[1:]}\n\n{markdown(rows)}"
+        head = ["rule", *(f"`{scheme}`" for scheme in schemes)]
+        rows = [[f"`{r}`", *(pair(*rules[r][s]) for s in schemes)] for r in rules]
+        text += f"\n## {physics[0].upper()}{physics[1:]}\n\n{table(head, rows)}"
     return text
-
-
-def put(page: Path, text: str) -> None:
-    """Replace what stands between the marks."""
-    head, rest = page.read_text().split(BEGIN)
-    write(page, f"{head}{BEGIN}\n{text}{END}{rest.split(END)[1]}")
 
 
 def main() -> None:
@@ -101,8 +88,8 @@ def main() -> None:
         {"machine": description("cpu"), **now(), "iterations": found},
     )
     write(HERE / "results" / "rule-matrix.md", summary(found) + details(found))
-    put(docs / "rules.md", "\n" + summary(found) + "\n")
-    put(docs / "conformance.md", details(found) + "\n")
+    put(docs / "rules.md", "matrix", summary(found))
+    put(docs / "conformance.md", "matrix", details(found))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from machine import description, now, slug, write, write_json
+from pages import facts, table
 from shapes import drawn
 
 import lsml
@@ -251,29 +252,30 @@ def tables(given: argparse.Namespace, visits: dict[str, Any]) -> str:
     parts = []
     for shape in given.shapes:
         head = ["rule", *(shown(c) for c in given.contrasts)]
-        lines = [f"## {shape}", "", "| " + " | ".join(head) + " |"]
-        lines.append("|---|" + "--:|" * len(given.contrasts))
-        for rule in given.rules:
-            row = [
+        rows = (
+            [f"`{rule}`"]
+            + [
                 cell(visits[str(Case(rule, shape, c, given.edge, given.max_iter, 0))])
                 for c in given.contrasts
             ]
-            lines.append(f"| `{rule}` | " + " | ".join(row) + " |")
-        parts.append("\n".join(lines))
+            for rule in given.rules
+        )
+        under = ["---"] + ["--:"] * len(given.contrasts)
+        parts.append(f"## {shape}\n\n{table(head, rows, under)}")
     if measures_memory(given):
         parts.append(memory_table(given, visits))
-    return "\n\n".join(parts)
+    return "\n".join(parts)
 
 
 def memory_table(given: argparse.Namespace, visits: dict[str, Any]) -> str:
     """Peak bytes per voxel, labels to last iteration."""
-    lines = ["## memory", "", "| rule | B/voxel |", "|---|--:|"]
+    rows = []
     for rule in given.rules:
         case = Case(rule, "spheres", 10.0, MEMORY_EDGE, MEMORY_STEPS, 0)
         found = [v["bytes"] for v in visits[str(case)] if "bytes" in v]
         text = f"{median(found) / MEMORY_EDGE**3:.0f}" if found else ""
-        lines.append(f"| `{rule}` | {text} |")
-    return "\n".join(lines)
+        rows.append([f"`{rule}`", text])
+    return f"## memory\n\n{table(['rule', 'B/voxel'], rows, ['---', '--:'])}"
 
 
 def figure(given: argparse.Namespace, visits: dict[str, Any], path: Path) -> None:
@@ -317,10 +319,9 @@ def main() -> None:
     given = options()
     machine, started = description("cpu"), now()
     visits = measure(given, machine)
-    text = "\n".join(f"* {k}: {v}" for k, v in {**machine, **started}.items() if v)
     what = "iterations" if given.iterations else "iterations and seconds, one thread,"
     title = f"# Rules: {what} to {TOLERANCE:g}, {given.edge}³ voxels"
-    text = f"{title}\n\n{text}\n\n{tables(given, visits)}\n"
+    text = f"{title}\n\n{facts(machine, started)}\n\n{tables(given, visits)}"
     print("\n" + text)
     path = stem(given, machine)
     if path is not None:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from machine import description, now, slug, write, write_json
 from measure import Case, in_a_process
+from pages import facts, table
 
 RESULTS = Path(__file__).parent / "results"
 RULES = ["moulinec", "steepest_descent", "cg"]
@@ -125,7 +126,7 @@ def summary(case: Case, done: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def page(rows: list[dict[str, Any]]) -> str:
     """Markdown: one line per cell, discretization and rule."""
     columns = sorted({(r["dtype"], r["threads"]) for r in rows})
     head = [f"s, {dtype}, {threads} thr." for dtype, threads in columns]
@@ -134,15 +135,15 @@ def table(rows: list[dict[str, Any]]) -> str:
     head += [f"B/voxel, {dtype}" for dtype in last]
     found = {(r["batch"], r["edge"], *(r[k] for k in KEYS)): r for r in rows}
     names = list(dict.fromkeys(key[:4] for key in found))
-    text = ["| cells | discretization | rule | " + " | ".join(head) + " |"]
-    text.append("|" + "---|" * 3 + "--:|" * len(head))
+    lines = []
     for name in names:
         line = [cell(found.get((*name, *c)), "seconds", ".3f") for c in columns]
         for quantity, spec in (("setup_seconds", ".3f"), ("bytes_per_voxel", ".0f")):
             line += [cell(found.get((*name, *c)), quantity, spec) for c in last.items()]
         cells = f"{name[0]} × {name[1]}³" if name[0] > 1 else f"{name[1]}³"
-        text.append("| " + " | ".join([cells, *name[2:], *line]) + " |")
-    return "\n".join(text)
+        lines.append([cells, *name[2:], *line])
+    what = ["cells", "discretization", "rule"]
+    return table(what + head, lines, ["---"] * 3 + ["--:"] * len(head))
 
 
 def cell(row: dict[str, Any] | None, quantity: str, spec: str) -> str:
@@ -158,8 +159,8 @@ def main() -> None:
     machine, started = description(given.device), now()
     visits = measure(given, machine)
     rows = [summary(case, visits[str(case)]) for case in cases(given)]
-    text = "\n".join(f"* {k}: {v}" for k, v in {**machine, **started}.items() if v)
-    text = f"# One iteration, per million voxels\n\n{text}\n\n{table(rows)}\n"
+    title = "# One iteration, per million voxels"
+    text = f"{title}\n\n{facts(machine, started)}\n\n{page(rows)}"
     print("\n" + text)
     path = stem(given, machine)
     if path is not None:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from machine import description, now, write, write_json
 from media import problems
+from pages import table
 from shapes import SHAPES, drawn
 from torch import Tensor, nn
 from work import operations
@@ -377,30 +378,21 @@ def main() -> None:
 
 def errors_table(rows: list[dict[str, Any]]) -> str:
     """MASE by step."""
-    head = [
-        "| contrast | rule | Green operators per step | "
-        + " | ".join(str(k) for k in range(1, STEPS + 1))
-        + " |",
-        "|---" * (3 + STEPS) + "|",
-    ]
-    for r in rows:
-        cells = " | ".join(f"{m:.3g}" for m, _ in r["mase"][1 : STEPS + 1])
-        head.append(f"| {r['contrast']:g} | {r['rule']} | {r['green']} | {cells} |")
-    return "\n".join(head) + "\n"
+    steps = map(str, range(1, STEPS + 1))
+    head = ["contrast", "rule", "Green operators per step", *steps]
+    cells = (
+        [f"{r['contrast']:g}", r["rule"], str(r["green"])]
+        + [f"{m:.3g}" for m, _ in r["mase"][1 : STEPS + 1]]
+        for r in rows
+    )
+    return table(head, cells)
 
 
 def evaluate_table(rows: list[dict[str, Any]]) -> str:
     """The same, with CG at as many Green operators, and the paper's networks."""
-    lines = [
-        "# MASE of the strain 11 in percent, after each step",
-        "",
-        errors_table(rows),
-    ]
-    lines += [
-        "| contrast | Green operators | CG | two Krylov steps at once | mpcg | "
-        "paper: RLN-t | paper: RLN |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    head = ["contrast", "Green operators", "CG", "two Krylov steps at once", "mpcg",
+            "paper: RLN-t", "paper: RLN"]  # fmt: skip
+    lines = []
     for contrast in dict.fromkeys(r["contrast"] for r in rows):
         by_rule = {r["rule"]: r["mase"] for r in rows if r["contrast"] == contrast}
         twice = [by_rule.get(n) for n in ("two Krylov steps at once", "mpcg")]
@@ -410,26 +402,21 @@ def evaluate_table(rows: list[dict[str, Any]]) -> str:
             *("" if t is None else f"{t[5][0]:.3g}" for t in twice),
             *(f"{p:.3g}" for p in paper or ("", "") if p),
         ]
-        lines.append(f"| {contrast:g} | 10 | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        lines.append([f"{contrast:g}", "10", *cells])
+    title = "# MASE of the strain 11 in percent, after each step"
+    return f"{title}\n\n{errors_table(rows)}\n{table(head, lines)}"
 
 
 def cost_table(rows: list[dict[str, Any]]) -> str:
     """Milliseconds and operations."""
-    lines = [
-        "# Cost of a step, per microstructure",
-        "",
-        "| rule | batch | Green operators | ms | ms per Green operator | "
-        "Mflop of the network |",
-        "|---|---|---|---|---|---|",
-    ]
-    for r in rows:
-        each = r["ms"] / r["green"]
-        lines.append(
-            f"| {r['rule']} | {r['batch']} | {r['green']} | {r['ms']:.1f} | {each:.1f} "
-            f"| {1e-6 * r['operations']:.1f} |"
-        )
-    return "\n".join(lines) + "\n"
+    head = ["rule", "batch", "Green operators", "ms", "ms per Green operator",
+            "Mflop of the network"]  # fmt: skip
+    cells = (
+        [r["rule"], str(r["batch"]), str(r["green"]), f"{r['ms']:.1f}",
+         f"{r['ms'] / r['green']:.1f}", f"{1e-6 * r['operations']:.1f}"]
+        for r in rows
+    )  # fmt: skip
+    return f"# Cost of a step, per microstructure\n\n{table(head, cells)}"
 
 
 def ablate_table(rows: list[dict[str, Any]]) -> str:
@@ -446,17 +433,9 @@ def shown(value: float | None) -> str:
 
 def ood_table(rows: list[dict[str, Any]]) -> str:
     """Energy errors."""
-    names = list(rows[0])
-    lines = [
-        "# Energy-norm error after 5 steps, percent of that of the uniform strain",
-        "",
-        "| " + " | ".join(names) + " |",
-        "|---" * len(names) + "|",
-    ]
-    for r in rows:
-        cells = [v if isinstance(v, str) else shown(v) for v in r.values()]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    cells = ([v if isinstance(v, str) else shown(v) for v in r.values()] for r in rows)
+    title = "# Energy-norm error after 5 steps, percent of that of the uniform strain"
+    return f"{title}\n\n{table(list(rows[0]), cells)}"
 
 
 TABLES = {

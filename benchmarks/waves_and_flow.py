@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from exact import markdown
 from machine import description, now, write, write_json
+from pages import sections
 
 import lsml
 from lsml import exact
@@ -132,9 +132,7 @@ def main() -> None:
             list(flow(quick)),
         ),
     }
-    text = "# Waves and flow\n"
-    for title, (head, rows) in parts.items():
-        text += f"\n## {title}\n\n{markdown(head, rows)}"
+    text = sections("Waves and flow", parts)
     print(text)
     if not quick:
         content = {title: rows for title, (_, rows) in parts.items()}

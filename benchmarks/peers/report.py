@@ -5,6 +5,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from pages import table
 
 from peers.codes import Case, Result
 
@@ -107,12 +108,10 @@ def key(row: Mapping[str, Any]) -> tuple[str, float, str, str]:
     return row["cell"], row["contrast"], row["discretization"], row["dtype"]
 
 
-def table(rows: Iterable[Result]) -> str:
+def page(rows: Iterable[Result]) -> str:
     """Markdown: one line per row."""
-    text = ["| " + " | ".join(COLUMNS.values()) + " |", "|---" * len(COLUMNS) + "|"]
-    text += ["| " + " | ".join(text_of(row, name) for name in COLUMNS) + " |"
-             for row in rows]  # fmt: skip
-    return "\n".join(text)
+    cells = ([text_of(row, name) for name in COLUMNS] for row in rows)
+    return table(list(COLUMNS.values()), cells)
 
 
 def text_of(row: Result, name: str) -> str:
