@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from machine import description, now, slug, write, write_json
+from machine import description, now, slug
 from pages import facts, put, table
+from unfinished import Files
 
 import lsml
 from lsml.comparison import Comparison
@@ -210,10 +211,9 @@ def worth_it(done: Mapping[str, Any], case: Case, rule: str) -> bool:
     return False
 
 
-def measure(given: argparse.Namespace, machine: dict[str, Any]) -> dict[str, Any]:
+def measure(given: argparse.Namespace, files: Files) -> dict[str, Any]:
     """Every case, kept as soon as it is done."""
-    path, nets = stem(given, machine), networks(given)
-    done = resume(path, machine)
+    nets, done = networks(given), files.done()
     for case in cases(given):
         if str(case) in done:
             continue
@@ -221,8 +221,7 @@ def measure(given: argparse.Namespace, machine: dict[str, Any]) -> dict[str, Any
         chosen = {r: v for r, v in chosen.items() if worth_it(done, case, r)}
         done[str(case)] = compared(given, case, chosen)
         print(f"{now()['date']} {case}: {len(chosen)} rules", flush=True)
-        if path is not None:
-            write_json(partial(path), {"machine": machine, "cases": done})
+        files.keep(done)
     return done
 
 
@@ -231,19 +230,6 @@ def stem(given: argparse.Namespace, machine: dict[str, Any]) -> Path | None:
     if given.output is not None or given.quick:
         return given.output
     return RESULTS / f"compare-{slug(machine)}"
-
-
-def partial(path: Path) -> Path:
-    """Cases of a run that has not ended."""
-    return path.with_name(path.name + ".partial.json")
-
-
-def resume(path: Path | None, machine: dict[str, Any]) -> dict[str, Any]:
-    """What an interrupted run on this machine has done."""
-    if path is None or not partial(path).exists():
-        return {}
-    saved = json.loads(partial(path).read_text())
-    return saved["cases"] if saved["machine"] == machine else {}
 
 
 def ranked(case: dict[str, Any], goal: float, quantity: str) -> list[tuple[str, float]]:
@@ -373,16 +359,12 @@ def main() -> None:
         return
     torch.set_num_threads(given.threads)
     machine = description(given.device) | {"threads": given.threads}
-    started = now()
-    whole = {"machine": machine, "started": started, "cases": measure(given, machine)}
+    started, files = now(), Files(stem(given, machine), machine)
+    whole = {"machine": machine, "started": started, "cases": measure(given, files)}
     whole["ended"] = now()
     told = f"# Rules compared\n\n{text(whole)}"
     print("\n" + told)
-    path = stem(given, machine)
-    if path is not None:
-        write_json(path.with_name(path.name + ".json"), whole)
-        write(path.with_name(path.name + ".md"), told)
-        partial(path).unlink(missing_ok=True)
+    files.finish(whole, told)
 
 
 if __name__ == "__main__":

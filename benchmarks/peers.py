@@ -13,12 +13,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from machine import description, now, slug, write, write_json
+from machine import description, now, slug
 from pages import facts
 from peers import environments
 from peers.codes import BATCHED, CODES, EXACT, Case, Cell, Result, case, run, saved
 from peers.report import compare, page, residuals, summary
-from solve import partial, resume
+from unfinished import Files
 
 RESULTS = Path(__file__).parent / "results"
 TIGHT = 1e-4  # tolerance of the answers that decide on agreement, over the tolerance
@@ -86,14 +86,13 @@ def stem(given: argparse.Namespace, machine: dict[str, Any]) -> Path | None:
     return RESULTS / f"peers-{slug(machine)}"
 
 
-def measure(given: argparse.Namespace, machine: dict[str, Any]) -> Visits:
+def measure(given: argparse.Namespace, files: Files) -> Visits:
     """Visit every case once per round, so that drift of the machine hits all alike."""
-    path = stem(given, machine)
     pythons = {
         name: environments.python(given.environments, name)
         for name in dict.fromkeys(["lsml", *given.codes])
     }
-    visits: Visits = resume(path, machine)
+    visits: Visits = files.done()
     with tempfile.TemporaryDirectory() as folder:
         for one, tol in schedule(given, visits):
             labels = saved(one.cell, Path(folder))
@@ -101,8 +100,7 @@ def measure(given: argparse.Namespace, machine: dict[str, Any]) -> Visits:
             done = visits.setdefault(str(one), [])
             done.append(run(one, python, labels, tol, given.patience))
             print(f"visit {len(done)} to {one}: {brief(done[-1])}", flush=True)
-            if path is not None:
-                write_json(partial(path), {"machine": machine, "visits": visits})
+            files.keep(visits)
     return visits
 
 
@@ -130,7 +128,8 @@ def main() -> None:
     """Measure, print, and write."""
     given = options()
     machine, started = description("cpu") | {"tolerance": given.tol}, now()
-    visits = measure(given, machine)
+    files = Files(stem(given, machine), machine)
+    visits = measure(given, files)
     rows = [
         summary(one, visits[str(one)], visits[str(exact(given, one))][0])
         for one in cases(given)
@@ -140,12 +139,8 @@ def main() -> None:
     text = f"{title}\n\n{facts(machine, started)}\n\n{RATIOS}\n\n{page(rows)}\n"
     text += f"Residual below the tolerance:\n\n{residuals(rows)}\n\n{UNAVAILABLE}\n"
     print("\n" + text)
-    path = stem(given, machine)
-    if path is not None:
-        whole = {"machine": machine, "started": started, "ended": now(), "rows": rows}
-        write_json(path.with_name(path.name + ".json"), whole)
-        write(path.with_name(path.name + ".md"), text)
-        partial(path).unlink()
+    whole = {"machine": machine, "started": started, "ended": now(), "rows": rows}
+    files.finish(whole, text)
 
 
 if __name__ == "__main__":

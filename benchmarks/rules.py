@@ -5,7 +5,6 @@ the tables. An interrupted run goes on where it was.
 """
 
 import argparse
-import json
 import multiprocessing
 import resource
 import sys
@@ -20,9 +19,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from machine import description, now, slug, write, write_json
+from machine import description, now, slug
 from pages import facts, table
 from shapes import drawn
+from unfinished import Files
 
 import lsml
 from lsml.acceleration import accelerate
@@ -200,22 +200,16 @@ def picture(path: Path) -> Path:
     return path.with_name(path.name + ".png")
 
 
-def measure(given: argparse.Namespace, machine: dict[str, Any]) -> dict[str, Any]:
+def measure(given: argparse.Namespace, files: Files) -> dict[str, Any]:
     """Visit every case once per round, so that drift of the machine hits all alike."""
-    path, todo = stem(given, machine), cases(given)
-    partial = None if path is None else path.with_name(path.name + ".partial.json")
-    visits: dict[str, list[dict[str, Any]]] = {}
-    if partial is not None and partial.exists():
-        saved = json.loads(partial.read_text())
-        visits = saved["visits"] if saved["machine"] == machine else {}
+    todo, visits = cases(given), files.done()
     for round_, (i, case) in product(range(given.rounds), enumerate(todo)):
         done = visits.setdefault(str(case), [])
         if len(done) > round_ or any(hopeless(visit) for visit in done):
             continue
         done.append(counted(case) if given.iterations else in_a_process(case))
         print(f"round {round_ + 1}, {i + 1}/{len(todo)} {case}: {done[-1]}", flush=True)
-        if partial is not None:
-            write_json(partial, {"machine": machine, "visits": visits})
+        files.keep(visits)
     return visits
 
 
@@ -318,19 +312,16 @@ def main() -> None:
     """Measure, print, and write."""
     given = options()
     machine, started = description("cpu"), now()
-    visits = measure(given, machine)
+    files = Files(stem(given, machine), machine)
+    visits = measure(given, files)
     what = "iterations" if given.iterations else "iterations and seconds, one thread,"
     title = f"# Rules: {what} to {TOLERANCE:g}, {given.edge}³ voxels"
     text = f"{title}\n\n{facts(machine, started)}\n\n{tables(given, visits)}"
     print("\n" + text)
-    path = stem(given, machine)
-    if path is not None:
-        whole = {"machine": machine, "started": started, "ended": now()}
-        write_json(path.with_name(path.name + ".json"), {**whole, "visits": visits})
-        write(path.with_name(path.name + ".md"), text)
-        if not given.iterations:
-            figure(given, visits, picture(path))
-        path.with_name(path.name + ".partial.json").unlink(missing_ok=True)
+    if files.stem is not None and not given.iterations:
+        figure(given, visits, picture(files.stem))
+    whole = {"machine": machine, "started": started, "ended": now()}
+    files.finish({**whole, "visits": visits}, text)
 
 
 if __name__ == "__main__":

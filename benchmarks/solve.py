@@ -5,16 +5,16 @@ the table. An interrupted run goes on where it was.
 """
 
 import argparse
-import json
 from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from machine import description, now, slug, write, write_json
+from machine import description, now, slug
 from measure import Case, in_a_process
 from pages import facts, table
+from unfinished import Files
 
 RESULTS = Path(__file__).parent / "results"
 RULES = ["moulinec", "steepest_descent", "cg"]
@@ -69,25 +69,9 @@ def stem(given: argparse.Namespace, machine: dict[str, Any]) -> Path | None:
     return RESULTS / f"solve-{slug(machine)}"
 
 
-def partial(path: Path) -> Path:
-    """Visits of a run that has not ended."""
-    return path.with_name(path.name + ".partial.json")
-
-
-def resume(path: Path | None, machine: dict[str, Any]) -> Visits:
-    """What an interrupted run on this machine has done."""
-    if path is None or not partial(path).exists():
-        return {}
-    saved = json.loads(partial(path).read_text())
-    same = saved["machine"] == machine
-    print("resuming" if same else "another machine or version: starting afresh")
-    return saved["visits"] if same else {}
-
-
-def measure(given: argparse.Namespace, machine: dict[str, Any]) -> Visits:
+def measure(given: argparse.Namespace, files: Files) -> Visits:
     """Visit every case once per round, so that drift of the machine hits all alike."""
-    path, todo = stem(given, machine), cases(given)
-    visits = resume(path, machine)
+    todo, visits = cases(given), files.done()
     for round_, (i, case) in product(range(given.rounds), enumerate(todo)):
         done = visits.setdefault(str(case), [])
         if len(done) > round_ or any("failed" in visit for visit in done):
@@ -95,8 +79,7 @@ def measure(given: argparse.Namespace, machine: dict[str, Any]) -> Visits:
         done.append(in_a_process(case, given.steps))
         print(f"round {round_ + 1}, {i + 1}/{len(todo)} {case}: {brief(case, done)}",
               flush=True)  # fmt: skip
-        if path is not None:
-            write_json(partial(path), {"machine": machine, "visits": visits})
+        files.keep(visits)
     return visits
 
 
@@ -157,17 +140,14 @@ def main() -> None:
     """Measure, print, and write."""
     given = options()
     machine, started = description(given.device), now()
-    visits = measure(given, machine)
+    files = Files(stem(given, machine), machine)
+    visits = measure(given, files)
     rows = [summary(case, visits[str(case)]) for case in cases(given)]
     title = "# One iteration, per million voxels"
     text = f"{title}\n\n{facts(machine, started)}\n\n{page(rows)}"
     print("\n" + text)
-    path = stem(given, machine)
-    if path is not None:
-        whole = {"machine": machine, "started": started, "ended": now(), "rows": rows}
-        write_json(path.with_name(path.name + ".json"), whole)
-        write(path.with_name(path.name + ".md"), text)
-        partial(path).unlink()
+    whole = {"machine": machine, "started": started, "ended": now(), "rows": rows}
+    files.finish(whole, text)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,15 @@ Slabs and cylinders by ``lsml.exact``; square arrays of cylinders by Sangani & A
 """
 
 import argparse
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from machine import description, now, write, write_json
+from machine import description, now
 from pages import sections
+from unfinished import Files
 
 import lsml
 from lsml import exact
@@ -88,17 +88,15 @@ def arrays(quick: bool) -> Iterable[tuple[str, float, int]]:
             yield "spheres", f, n
 
 
-def flow(quick: bool) -> Iterable[Row]:
+def flow(quick: bool, files: Files) -> Iterable[Row]:
     """Relative errors of k; an interrupted run goes on where it was."""
-    partial = RESULTS / "waves-and-flow.partial.json"
-    done = json.loads(partial.read_text()) if partial.exists() else {}
+    done = files.done()
     for kind, f, n in arrays(quick):
         name = f"{kind} {f:g} {n}"
         if name not in done:
             done[name] = permeable(kind, f, n)
             print(name, done[name], flush=True)
-            if not quick:
-                write_json(partial, done)
+            files.keep(done)
         yield [kind, f, n, *done[name]]
 
 
@@ -122,6 +120,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small cells, no file")
     quick = parser.parse_args().quick
     machine, started = description("cpu"), now()
+    files = Files(None if quick else RESULTS / "waves-and-flow", machine)
     parts = {
         "Scattering, BiCGStab": (
             ["case", "voxels", "layers, wavelengths", "error", "steps"],
@@ -129,18 +128,13 @@ def main() -> None:
         ),
         "Permeability of arrays, conjugate gradients to 1e-5": (
             ["array", "fraction", "voxels per edge", "of voxels", "error", "steps"],
-            list(flow(quick)),
+            list(flow(quick, files)),
         ),
     }
     text = sections("Waves and flow", parts)
     print(text)
-    if not quick:
-        content = {title: rows for title, (_, rows) in parts.items()}
-        write(RESULTS / "waves-and-flow.md", text)
-        write_json(
-            RESULTS / "waves-and-flow.json", {"machine": machine, **started, **content}
-        )
-        (RESULTS / "waves-and-flow.partial.json").unlink(missing_ok=True)
+    content = {title: rows for title, (_, rows) in parts.items()}
+    files.finish({"machine": machine, **started, **content}, text)
 
 
 if __name__ == "__main__":
