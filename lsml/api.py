@@ -19,6 +19,7 @@ from lsml.rule import UpdateRule
 from lsml.running import Run
 from lsml.solution import Solution
 from lsml.typing import Field
+from lsml.unroll import Observer
 
 
 def solve(  # noqa: PLR0913 (the public entry)
@@ -33,6 +34,7 @@ def solve(  # noqa: PLR0913 (the public entry)
     gradient: Gradient | None = None,
     record: bool = False,
     progress: bool = False,
+    observe: Observer | None = None,
     throw: bool = True,
     quadrature: bool = False,
     form: str = "displacement",
@@ -62,7 +64,9 @@ def solve(  # noqa: PLR0913 (the public entry)
     gradient : :class:`lsml.Unrolled` or :class:`lsml.Implicit`; None takes Implicit
         when moduli or load require a gradient, and records nothing otherwise.
     record : keep the strain of every iterate.
-    progress : show a line on stderr while it runs, on a terminal.
+    progress : show a line on stderr while it runs, on a terminal, after two seconds.
+    observe : called with (k, x, error, status) for every iterate; if it returns True
+        the solve ends there and what has not converged is INTERRUPTED.
     throw : raise if a sample fails.
     quadrature : keep the quadrature points of strain and stress.
     form : unknown of the iteration, ``"displacement"`` (fast) or ``"strain"``; the
@@ -93,5 +97,11 @@ def solve(  # noqa: PLR0913 (the public entry)
     start = None if x0 is None else problem.enter(as_start(x0, problem))
     task = Task(problem, chosen, start, FIELDS[stop](problem, tol), max_iter)
     run = Run(task, started, engine, seconds)
-    solution = run(gradient, record=record, progress=progress, quadrature=quadrature)
+    solution = run(
+        gradient,
+        record=record,
+        progress=progress,
+        quadrature=quadrature,
+        observe=observe,
+    )
     return solution.check() if throw else solution

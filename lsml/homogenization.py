@@ -33,6 +33,7 @@ from lsml.state import SolveState, Status
 from lsml.stop import ROUND_OFF, RelativeResidual, StopCriterion
 from lsml.strain_form import StrainForm
 from lsml.typing import PerSample, Vector
+from lsml.unroll import Observer
 
 
 def homogenize(  # noqa: PLR0913 (the public entry)
@@ -43,6 +44,7 @@ def homogenize(  # noqa: PLR0913 (the public entry)
     max_iter: int = 1000,
     stop: str = "certified",
     progress: bool = False,
+    observe: Observer | None = None,
     throw: bool = True,
     compile: Compile = "auto",
     **options: Unpack[ProblemOptions],
@@ -61,7 +63,7 @@ def homogenize(  # noqa: PLR0913 (the public entry)
     stop : ``"certified"``, or ``"predict"`` to stop as soon as the relative error of
         the predicted diagonal is expected to be below ``tol``. Such samples are
         PREDICTED, not CONVERGED. Conjugate gradients only.
-    compile : as in :func:`lsml.solve`.
+    observe, compile : as in :func:`lsml.solve`.
 
     Raises
     ------
@@ -90,7 +92,9 @@ def homogenize(  # noqa: PLR0913 (the public entry)
     spectrum = Spectrum(*extreme_ratios(form.strain))
     criterion = criterion_for(form, stop, spectrum, tol)
     run = Run(Task(form, chosen, None, criterion, max_iter), started, engine, seconds)
-    solution = run(Detached(), record=False, progress=progress, quadrature=False)
+    solution = run(
+        Detached(), record=False, progress=progress, quadrature=False, observe=observe
+    )
     if throw:
         solution.check()
     return read_out(form, solution, spectrum)

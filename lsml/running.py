@@ -1,5 +1,6 @@
 """One solve from problem to solution: derivative, observers and clock around it."""
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,6 +21,8 @@ from lsml.state import SolveState
 from lsml.typing import Codes, PerSample, Vector
 from lsml.unroll import Observer
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -37,19 +40,22 @@ class Run:
         record: bool,
         progress: bool,
         quadrature: bool,
+        observe: Observer | None = None,
     ) -> Solution:
         """Solve and wrap."""
         name = called(self.task.rule, self.task.problem)
         recorder = Recorder(self._voxels(quadrature))
         observers: list[Observer] = [recorder] if record else []
+        observers += [] if observe is None else [observe]
         chosen = self._gradient() if gradient is None else gradient
         with ExitStack() as stack:
             if progress:
                 line = ProgressLine(self.task.stop.tol, name)
                 observers.append(stack.enter_context(line))
             ready = time.perf_counter()
-            observe = together(observers) if observers else None
-            state = chosen(replace(self.task, observe=observe))
+            watch = together(observers) if observers else None
+            state = chosen(replace(self.task, observe=watch))
+        self._log(name, state)
         problem, x = self.task.problem.present(state.x)
         return Solution(
             problem,
@@ -61,6 +67,16 @@ class Run:
             engine=self.engine,
             tracked=torch.is_grad_enabled() and not isinstance(chosen, Detached),
             predicted=self._predicted(state),
+        )
+
+    def _log(self, name: str, state: SolveState) -> None:
+        log.info(
+            "%s: %s samples, at most %s iterations, error at most %.1e, engine %s",
+            name,
+            len(state.error),
+            int(state.iterations.max()),
+            float(state.error.max()),
+            self.engine,
         )
 
     def _predicted(self, state: SolveState) -> Tensor | None:
@@ -103,10 +119,10 @@ def called(rule: UpdateRule[Any], problem: Problem) -> str:
 
 
 def together(observers: list[Observer]) -> Observer:
-    """One observer that calls several."""
+    """One observer that calls several, and ends the iteration if one of them does."""
 
-    def observe(k: int, x: Vector, error: PerSample, status: Codes) -> None:
-        for each in observers:
-            each(k, x, error, status)
+    def observe(k: int, x: Vector, error: PerSample, status: Codes) -> bool:
+        told = [each(k, x, error, status) for each in observers]  # all of them
+        return any(told)
 
     return observe

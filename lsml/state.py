@@ -21,11 +21,12 @@ class Status(IntEnum):
     DIVERGED = 5
     NONFINITE = 6
     PREDICTED = 7
+    INTERRUPTED = 8
 
     @property
     def failed(self) -> bool:
         """Whether the sample has no answer to rely on."""
-        return Status.COMPLETED < self < Status.PREDICTED
+        return self in _FAILED
 
     @property
     def advice(self) -> str:
@@ -33,6 +34,13 @@ class Status(IntEnum):
         return _ADVICE[self]
 
 
+_FAILED = {
+    Status.MAX_ITER,
+    Status.STAGNATED,
+    Status.DIVERGED,
+    Status.NONFINITE,
+    Status.INTERRUPTED,
+}
 _ADVICE = {
     Status.RUNNING: "still running",
     Status.CONVERGED: "the certified error is within the tolerance",
@@ -46,6 +54,8 @@ _ADVICE = {
     Status.DIVERGED: "the residual grew a million times: "
     "the rule does not converge with this reference medium or step",
     Status.NONFINITE: "NaN or infinity in the fields: check moduli and load",
+    Status.INTERRUPTED: "it was stopped on request: what there is of the field is a "
+    "start to go on from",
 }
 
 

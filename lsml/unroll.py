@@ -14,7 +14,7 @@ from lsml.state import SolveState, Status
 from lsml.stop import RelativeResidual, StopCriterion
 from lsml.typing import Codes, PerSample, Vector
 
-Observer = Callable[[int, Vector, PerSample, Codes], None]
+Observer = Callable[[int, Vector, PerSample, Codes], bool | None]
 
 
 def unroll(
@@ -31,7 +31,8 @@ def unroll(
     Parameters
     ----------
     observe : called with (k, x, error, status) for every iterate, x̄ or x0 being
-        iterate 0. The next step may overwrite x: copy what is kept.
+        iterate 0. The next step may overwrite x: copy what is kept. If it returns True
+        the iteration ends there: what still runs is INTERRUPTED.
 
     Raises
     ------
@@ -53,21 +54,29 @@ def unroll(
         history.append(verdict.error)
         running = verdict.status == Status.RUNNING
         ledger.enter(crew, running)
-        if observe is not None:
-            observe(k, ledger.vectors(crew), verdict.error, verdict.status)
-        if k == limit or not bool(running.any()):
+        told = observe is not None and observe(
+            k, ledger.vectors(crew), verdict.error, verdict.status
+        )
+        if told or k == limit or not bool(running.any()):
             break
         if bool(failed.any()):  # the residual that the rule carries has drifted
             crew = crew.restart(rule, failed, k)
         crew = crew.without_ended(running).step(rule, k)
         iterations = iterations + running
     x = ledger.vectors(crew)
-    ending = Status.MAX_ITER if rule.passes is None or limit < rule.passes else None
     last = crew.settle(verdict)
-    verdict = close(problem, stop, x, scale, last, ending or Status.COMPLETED)
+    verdict = close(problem, stop, x, scale, last, ending(rule, limit, bool(told)))
     status, error, gap = verdict.status, verdict.error, verdict.gap
     errors, memory = torch.stack(history), ledger.memory(crew)
     return SolveState(problem, x, status, iterations, error, scale, errors, memory, gap)
+
+
+def ending(rule: UpdateRule[Any], limit: int, told: bool) -> Status:
+    """What a sample is that still runs when the iterations end."""
+    if told:
+        return Status.INTERRUPTED
+    whole = rule.passes is not None and limit >= rule.passes
+    return Status.COMPLETED if whole else Status.MAX_ITER
 
 
 @torch.no_grad()

@@ -398,6 +398,7 @@ def test_missing_folder_and_missing_generator(path, monkeypatch):
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress_is_shown_on_a_terminal_only(path, capsys, monkeypatch, terminal):
+    monkeypatch.setattr("lsml.progress.DELAY", 0.0)
     if terminal:
         monkeypatch.setenv("FORCE_COLOR", "1")
     generate(path, **TINY, progress=True)

@@ -1,8 +1,6 @@
-"""The command line. Exit status 0 solved, 1 not converged, 2 bad input."""
+"""The command line. Exit status 0 solved, 1 not converged, 2 bad input, 130 Ctrl-C."""
 
-import sys
 from importlib.metadata import version
-from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -10,15 +8,14 @@ import typer
 from lsml.cli.compare import compare
 from lsml.cli.data import data
 from lsml.cli.demo import demo
+from lsml.cli.group import App
 from lsml.cli.homogenize import homogenize
 from lsml.cli.learned import convert, evaluate, train
+from lsml.cli.logs import logged
+from lsml.cli.run import run
 from lsml.cli.solve import solve
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = App()
 app.command(epilog="Example: lsml demo --seed 7 --out pictures")(demo)
 app.command(
     epilog="Example: lsml solve image.npy --contrast 50 --tol 1e-8 --out result.h5"
@@ -29,12 +26,13 @@ app.command(epilog="Example: lsml homogenize image.h5 --dataset labels --json")(
 app.command(epilog="Example: lsml compare image.npy --rules moulinec,cg --plot c.png")(
     compare
 )
-app.add_typer(data, name="data")
+app.add_typer(data, name="data", epilog="Example: lsml data info data.h5")
 app.command(epilog="Example: lsml train data.h5 run --rule rln-t --epochs 20")(train)
 app.command(
     epilog="Example: lsml evaluate data.h5 --weights run/best.safetensors --figures out"
 )(evaluate)
 app.command(epilog="Example: lsml convert RLN_t.model rln-t.safetensors")(convert)
+app.command(epilog="Example: lsml run result.job.toml --out again.h5")(run)
 
 
 def _show_version(wanted: bool) -> bool:
@@ -46,14 +44,22 @@ def _show_version(wanted: bool) -> bool:
 
 @app.callback(epilog="Example: lsml demo")
 def main(
+    ctx: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
             "--version", callback=_show_version, is_eager=True, help="Version and exit."
         ),
     ] = False,
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "--verbose", "-v", count=True, help="Say what is done; -vv: everything."
+        ),
+    ] = 0,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress lines, no warnings.")
+    ] = False,
 ) -> None:
     """Solve the Lippmann-Schwinger equations of heterogeneous materials on voxels."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without Greek letters
+    ctx.with_resource(logged(verbose, quiet))

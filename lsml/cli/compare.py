@@ -10,7 +10,9 @@ import typer
 from rich.markup import escape
 
 import lsml.comparison
-from lsml.cli.learned_checks import plain_errors
+from lsml.cli import complete
+from lsml.cli.errors import INTERRUPTED, leave
+from lsml.cli.interrupt import Interrupt, interrupts
 from lsml.cli.options import (
     Contrast,
     Dataset,
@@ -23,7 +25,6 @@ from lsml.cli.options import (
     problem_options,
 )
 from lsml.cli.outcome import (
-    bad_input_exits,
     check_free,
     exit_unless_solved,
     print_json,
@@ -35,20 +36,35 @@ from lsml.comparison.report import sections
 from lsml.inputs import LABELLED
 from lsml.io.labels import read_labels
 from lsml.plot.figure import figure_type
+from lsml.progress import Line
 from lsml.solution import ConvergenceError
 
 
 def compare(  # noqa: PLR0913 (the command's options)
     file: File,
     rules: Annotated[
-        str, typer.Option(help="Names between commas, such as moulinec,cg,rln-t.")
+        str,
+        typer.Option(
+            metavar="RULE,…",
+            help="Such as moulinec,cg,rln-t.",
+            autocompletion=complete.rules,
+        ),
     ] = "moulinec,cg",
     weights: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=FILE", help="Of a learned rule; repeatable."),
+        typer.Option(
+            metavar="NAME=FILE",
+            help="Of a learned rule; repeatable.",
+            autocompletion=complete.weights,
+        ),
     ] = None,
     reference: Annotated[
-        str, typer.Option(help="Rule that makes the converged solution.")
+        str,
+        typer.Option(
+            metavar="RULE",
+            help="It makes the converged solution.",
+            autocompletion=complete.rule,
+        ),
     ] = "cg",
     contrast: Contrast = 10.0,
     discretization: Discretization = LABELLED,
@@ -69,11 +85,12 @@ def compare(  # noqa: PLR0913 (the command's options)
     as_json: Json = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """What it takes each rule to solve FILE under the mean strain ε11 = 1e-3.
+    """What it takes each rule to solve FILE under ε11 = 1e-3 on average.
 
-    Exit status 0 compared, 1 the reference did not converge, 2 bad input.
+    Exit status 0 compared, 1 the reference did not converge, 2 bad input, 130 stopped
+    by Ctrl-C, with what is done kept.
     """
-    with bad_input_exits(), plain_errors(), unsolved_exits(reference):
+    with unsolved_exits(reference), watched() as watch:
         check_outputs(out, plot, overwrite)
         found = lsml.comparison.compare(
             read_labels(file, dataset),
@@ -84,6 +101,7 @@ def compare(  # noqa: PLR0913 (the command's options)
             max_iter=max_iter,
             goals=errors(goals),
             repeats=repeats,
+            observe=watch,
             **cast(LabelOptions, problem_options(contrast, discretization, spacing)),
         )
         text = found.to_json(out)
@@ -93,6 +111,32 @@ def compare(  # noqa: PLR0913 (the command's options)
         print_json(json.loads(text))
     else:
         tell(found, [path for path in (out, plot) if path is not None])
+    if watch.interrupt.pressed:
+        leave("interrupted; rules that had not run say so", INTERRUPTED)
+
+
+class Watch:
+    """Shows what a comparison does, and says when to stop."""
+
+    def __init__(self, line: Line, interrupt: Interrupt) -> None:
+        self._line, self.interrupt = line, interrupt
+        self._doing, self._steps, self._since = "", 0, 0.0
+
+    def __call__(self, doing: str) -> bool:
+        """One more iterate of this."""
+        if doing != self._doing:
+            self._doing, self._steps, self._since = doing, 0, self._line.seconds
+        self._steps += 1
+        rate = self._steps / max(self._line.seconds - self._since, 1e-9)
+        self._line.write(f"{doing}  iteration {self._steps}  {rate:.1f}/s")
+        return self.interrupt.pressed
+
+
+@contextmanager
+def watched() -> Iterator[Watch]:
+    """A progress line, and Ctrl-C noted."""
+    with interrupts() as interrupt, Line() as line:
+        yield Watch(line, interrupt)
 
 
 @contextmanager

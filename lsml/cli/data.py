@@ -6,25 +6,16 @@ from typing import Annotated
 import typer
 
 import lsml.data
+from lsml.cli.errors import INTERRUPTED, NOT_CONVERGED, leave
+from lsml.cli.group import App
 from lsml.cli.options import Contrast, Discretization, Json, Overwrite
-from lsml.cli.outcome import (
-    NOT_CONVERGED,
-    bad_input_exits,
-    numbers,
-    print_json,
-    print_table,
-)
+from lsml.cli.outcome import numbers, print_json, print_table
 from lsml.data import LocalizationDataset, SampleError
 from lsml.data.recipe import SPLITS
 
-INTERRUPTED = 130  # as shells have it
+data = App(help="Datasets of solved microstructures: make, convert, look at them.")
 
-data = typer.Typer(
-    no_args_is_help=True,
-    help="Datasets of solved microstructures: make, convert, look at them.",
-)
-
-Out = Annotated[Path, typer.Argument(help="HDF5 file to write.")]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="HDF5 file to write.")]
 
 
 @data.command(
@@ -56,38 +47,36 @@ def generate(  # noqa: PLR0913 (the command's options)
         bool, typer.Option(help="Go on with what an interrupted run has left.")
     ] = True,
     overwrite: Overwrite = False,
+    as_json: Json = False,
 ) -> None:
     """Draw and solve two-phase microstructures; run it again if it is interrupted.
 
     Exit status 0 done, 1 a sample did not converge, 2 bad input, 130 interrupted.
     """
     try:
-        with bad_input_exits():
-            lsml.data.generate(
-                out,
-                n,
-                realizations,
-                _whole_numbers(shape),
-                contrast,
-                seed,
-                tol=tol,
-                discretization=discretization,
-                split=split,
-                load=load,
-                components=components.split(","),
-                batch=batch,
-                workers=workers,
-                resume=resume,
-                overwrite=overwrite,
-                progress=True,
-            )
-            typer.echo(_summary(out))
+        lsml.data.generate(
+            out,
+            n,
+            realizations,
+            _whole_numbers(shape),
+            contrast,
+            seed,
+            tol=tol,
+            discretization=discretization,
+            split=split,
+            load=load,
+            components=components.split(","),
+            batch=batch,
+            workers=workers,
+            resume=resume,
+            overwrite=overwrite,
+            progress=True,
+        )
     except SampleError as error:
-        typer.echo(f"lsml: {error}", err=True)
-        raise typer.Exit(NOT_CONVERGED) from None
+        leave(str(error), NOT_CONVERGED)
     except KeyboardInterrupt:
-        typer.echo("lsml: interrupted; the same command goes on from here", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        leave("interrupted; the same command goes on from here", INTERRUPTED)
+    _tell(out, as_json)
 
 
 @data.command(
@@ -97,9 +86,12 @@ def generate(  # noqa: PLR0913 (the command's options)
 )
 def convert_paper(  # noqa: PLR0913 (the command's options)
     micro: Annotated[
-        Path, typer.Argument(help="One-hot phases (n, 2, z, y, x), .npy.")
+        Path,
+        typer.Argument(metavar="MICRO", help="One-hot phases (n, 2, z, y, x), .npy."),
     ],
-    strain: Annotated[Path, typer.Argument(help="Strain ε_xx (n, z, y, x), .npy.")],
+    strain: Annotated[
+        Path, typer.Argument(metavar="STRAIN", help="Strain ε_xx (n, z, y, x), .npy.")
+    ],
     out: Out,
     contrast: Contrast = 10.0,
     split: Annotated[
@@ -107,49 +99,55 @@ def convert_paper(  # noqa: PLR0913 (the command's options)
     ] = "train",
     mean_strain: Annotated[float, typer.Option(help="Mean of ε_xx.")] = 1e-3,
     overwrite: Overwrite = False,
+    as_json: Json = False,
 ) -> None:
     """Bring the data of Kelly & Kalidindi (2021), 10.17632/v6dt8dwrh8.2, to HDF5.
 
     Exit status 0 done, 2 bad input.
     """
-    with bad_input_exits():
-        lsml.data.convert_paper(
-            micro,
-            strain,
-            out,
-            contrast,
-            split=split,
-            mean_strain=mean_strain,
-            overwrite=overwrite,
-        )
-        typer.echo(_summary(out))
+    lsml.data.convert_paper(
+        micro,
+        strain,
+        out,
+        contrast,
+        split=split,
+        mean_strain=mean_strain,
+        overwrite=overwrite,
+    )
+    _tell(out, as_json)
 
 
 @data.command(epilog="Example: lsml data info train.h5")
 def info(
-    file: Annotated[Path, typer.Argument(help="Dataset in HDF5.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Dataset in HDF5.")],
     as_json: Json = False,
 ) -> None:
     """Recipe, samples of each split, and worst certified error of a dataset.
 
     Exit status 0, or 2 for bad input.
     """
-    with bad_input_exits():
-        dataset = LocalizationDataset(file, "all")
+    dataset = LocalizationDataset(file, "all")
+    _tell(file, as_json)
     if as_json:
-        counts = {"samples": len(dataset), **dataset.counts}
-        worst = {"worst_error": numbers(dataset.error.max())}
-        print_json({**counts, **worst, "recipe": dict(dataset.recipe)})
         return
-    typer.echo(_summary(file))
     counted = [[name, str(count)] for name, count in dataset.counts.items()]
     print_table("Splits", ["split", "samples"], counted)
     recipe = [[name, _shown(value)] for name, value in dataset.recipe.items()]
     print_table("Recipe", ["entry", "value"], recipe)
 
 
-def _summary(path: Path) -> str:
+def _tell(path: Path, as_json: bool) -> None:
+    """What is in a dataset, in a line or for a program."""
     dataset = LocalizationDataset(path, "all")
+    if not as_json:
+        typer.echo(_summary(path, dataset))
+        return
+    counts = {"samples": len(dataset), **dataset.counts}
+    worst = {"worst_error": numbers(dataset.error.max())}
+    print_json({**counts, **worst, "recipe": dict(dataset.recipe), "out": str(path)})
+
+
+def _summary(path: Path, dataset: LocalizationDataset) -> str:
     worst = float(dataset.error.max())
     error = "not certified" if worst != worst else f"certified error ≤ {worst:.1e}"
     cell = " × ".join(map(str, dataset.shape))

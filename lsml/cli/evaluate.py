@@ -1,6 +1,7 @@
 """``lsml evaluate``: errors of learned rules, and pictures of them."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -9,16 +10,14 @@ import typer
 from rich.markup import escape
 
 import lsml.learned
+from lsml.cli import complete
 from lsml.cli.learned_checks import (
     Accelerator,
     check_data,
     check_device,
-    interruptible,
-    plain_errors,
 )
 from lsml.cli.options import Json, Overwrite
 from lsml.cli.outcome import (
-    bad_input_exits,
     check_free,
     numbers,
     print_json,
@@ -35,6 +34,7 @@ from lsml.plot.learned import (
     plot_microstructures,
     plot_prediction,
 )
+from lsml.progress import CountLine
 
 SHOWN = 8  # microstructures in the picture of samples
 
@@ -48,9 +48,16 @@ class Given(NamedTuple):
 
 
 def evaluate(  # noqa: PLR0913 (the command's options)
-    data: Annotated[Path, typer.Argument(help="Dataset made by lsml data generate.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Dataset made by lsml data generate.")
+    ],
     weights: Annotated[
-        list[str], typer.Option(help="Weights, a file or a shipped name; repeatable.")
+        list[str],
+        typer.Option(
+            metavar="FILE",
+            help="Weights, a file or a shipped name; repeatable.",
+            autocompletion=complete.weights,
+        ),
     ],
     split: Annotated[str, typer.Option(help="train, validation, test, all.")] = "test",
     batch: Annotated[int, typer.Option(help="Samples predicted together.")] = 8,
@@ -69,20 +76,22 @@ def evaluate(  # noqa: PLR0913 (the command's options)
 
     Exit status 0 done, 2 bad input, 130 interrupted.
     """
-    with interruptible(), bad_input_exits(), plain_errors():
-        device = check_device(accelerator)
-        dataset = LocalizationDataset(data, split)
-        given = _given(weights, dataset, symmetrize, device)
-        if figures is not None:
-            _make_room(figures, given, overwrite)
-        for each in given.values():
-            warn_of_contrast(each.rule, each.source, dataset)
+    device = check_device(accelerator)
+    dataset = LocalizationDataset(data, split)
+    given = _given(weights, dataset, symmetrize, device)
+    if figures is not None:
+        _make_room(figures, given, overwrite)
+    for each in given.values():
+        warn_of_contrast(each.rule, each.source, dataset)
+    with CountLine("samples", len(given) * len(dataset)) as line:
         found = {
-            name: lsml.learned.evaluate(each.rule, dataset, batch)
+            name: lsml.learned.evaluate(
+                each.rule, dataset, batch, observe=partial(line.advance, note=name)
+            )
             for name, each in given.items()
         }
-        if figures is not None:
-            draw(given, found, dataset, figures)
+    if figures is not None:
+        draw(given, found, dataset, figures)
     if as_json:
         print_json({n: _summary(given[n], each) for n, each in found.items()})
     else:

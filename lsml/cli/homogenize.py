@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from math import isnan
+from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 
 import lsml.homogenization
+from lsml.cli.interrupt import interrupts
 from lsml.cli.options import (
     Contrast,
     Dataset,
@@ -15,16 +17,18 @@ from lsml.cli.options import (
     File,
     Json,
     MaxIter,
+    Overwrite,
     Rule,
     Spacing,
     problem_options,
 )
 from lsml.cli.outcome import (
-    bad_input_exits,
+    check_free,
     exit_unless_solved,
     numbers,
     print_json,
     print_table,
+    write_json,
 )
 from lsml.engineering import EngineeringConstants
 from lsml.homogenization import EffectiveStiffness
@@ -47,14 +51,21 @@ def homogenize(  # noqa: PLR0913 (the command's options)
     max_iter: MaxIter = 1000,
     dataset: Dataset = None,
     spacing: Spacing = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write what --json prints to this .json.")
+    ] = None,
     as_json: Json = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Effective Mandel stiffness and engineering constants of FILE.
 
-    Exit status 0 solved, 1 not converged, 2 bad input.
+    Exit status 0 solved, 1 not converged, 2 bad input, 130 stopped by Ctrl-C, with
+    the intervals so far.
     """
-    with bad_input_exits():
-        options = problem_options(contrast, discretization, spacing)
+    if out is not None:
+        check_free(out, overwrite)
+    options = problem_options(contrast, discretization, spacing)
+    with interrupts() as interrupt:
         effective = lsml.homogenization.homogenize(
             read_labels(file, dataset),
             rule=rule,
@@ -62,9 +73,12 @@ def homogenize(  # noqa: PLR0913 (the command's options)
             stop=stop,
             max_iter=max_iter,
             progress=True,
+            observe=interrupt,
             throw=False,
             **options,
         )
+        if out is not None:
+            write_json(summary(effective), out)
     if as_json:
         print_json(summary(effective))
     else:

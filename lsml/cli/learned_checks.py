@@ -10,8 +10,8 @@ import torch
 import typer
 
 from lsml.atomic import check_target
-from lsml.cli.data import INTERRUPTED
-from lsml.cli.outcome import NOT_CONVERGED
+from lsml.cli.errors import INTERRUPTED, NOT_CONVERGED, leave
+from lsml.cli.errors import plain_errors as plain_errors
 from lsml.data import LocalizationDataset
 from lsml.data.rules import check_order
 from lsml.learned import Plan
@@ -37,28 +37,9 @@ def interruptible(folder: Path | None = None) -> Iterator[None]:
         going = ""
         if folder is not None and (folder / LAST).exists():
             going = f"; the same command goes on from {folder / LAST}"
-        typer.echo(f"lsml: interrupted{going}", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        leave(f"interrupted{going}", INTERRUPTED)
     except FloatingPointError as error:
-        typer.echo(f"lsml: {error}", err=True)
-        raise typer.Exit(NOT_CONVERGED) from None
-
-
-@contextmanager
-def plain_errors() -> Iterator[None]:
-    """What libraries say in their own words, as errors of one sentence."""
-    try:
-        yield
-    except RuntimeError as error:
-        out_of_memory = isinstance(error, torch.OutOfMemoryError)
-        if out_of_memory or "allocate memory" in str(error):
-            raise MemoryError("not enough memory: try a smaller --batch") from None
-        raise
-    except ValueError as error:
-        if "in DataLoader worker process" not in str(error):
-            raise
-        last = str(error).strip().splitlines()[-1]  # of the traceback of a worker
-        raise ValueError(last.removeprefix("ValueError: ")) from None
+        leave(str(error), NOT_CONVERGED)
 
 
 def check_name(rule: str | None) -> None:

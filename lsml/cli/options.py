@@ -5,31 +5,43 @@ from typing import Annotated
 
 import typer
 
+from lsml.cli import complete
 from lsml.inputs import ProblemOptions, Weights
 from lsml.learned.loading import NAMES
 
 File = Annotated[
     Path,
-    typer.Argument(help="Label image: .npy, .npz, .h5; 0 is soft, 1 is stiff."),
+    typer.Argument(
+        metavar="FILE", help="Label image: .npy, .npz, .h5; 0 is soft, 1 is stiff."
+    ),
 ]
 Rule = Annotated[
     str,
     typer.Option(
-        help="Update rule, such as cg or moulinec, or a chain, such as 'rln-t > cg'."
+        metavar="RULE",
+        help="Such as cg, moulinec, or a chain: 'rln-t > cg'.",
+        autocompletion=complete.rule,
     ),
 ]
 Files = Annotated[
     list[str] | None,
     typer.Option(
-        "--weights", help="Of a learned rule: FILE; NAME=FILE where there are several."
+        "--weights",
+        metavar="[NAME=]FILE",
+        help="Of a learned rule; NAME= where there are several.",
+        autocompletion=complete.weights,
     ),
 ]
 Contrast = Annotated[
-    float, typer.Option(help="Young's modulus of phase 1; that of phase 0 is 1.")
+    float, typer.Option(help="Young's modulus of phase 1 over that of phase 0.")
 ]
 Discretization = Annotated[
     str,
-    typer.Option(help="fourier, rotated, hex8 (quad4 in 2-D), hex8-bbar, staggered, …"),
+    typer.Option(
+        metavar="NAME",
+        help="fourier, rotated, hex8 (quad4 in 2-D), hex8-bbar, staggered, …",
+        autocompletion=complete.discretization,
+    ),
 ]
 MaxIter = Annotated[int, typer.Option(help="Iterations after which to give up.")]
 Dataset = Annotated[

@@ -1,10 +1,9 @@
-"""What a command says in the end: tables or JSON, one line for an error, a status."""
+"""What a command says in the end: tables or JSON, and a status if it is not solved."""
 
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,57 +13,41 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from lsml.atomic import check_target
+from lsml.atomic import replacing
+from lsml.cli.errors import BAD_INPUT as BAD_INPUT
+from lsml.cli.errors import INTERRUPTED, NOT_CONVERGED, leave
+from lsml.cli.errors import bad_input_exits as bad_input_exits
+from lsml.cli.errors import check_free as check_free
 from lsml.solution import Solution
 from lsml.state import Status
 
-NOT_CONVERGED, BAD_INPUT = 1, 2
 SHOWN, WIDE = 20, 200  # rows of a table, columns of a file
 
 
-@contextmanager
-def bad_input_exits() -> Iterator[None]:
-    """An error that the user can mend becomes one line on stderr and status 2."""
-    try:
-        yield
-    except (ValueError, OSError, ImportError, MemoryError) as error:
-        text = str(error)
-        if isinstance(error, OSError) and error.strerror:
-            text = f"{error.filename}: {error.strerror}"
-        line = " ".join(text.split()) or type(error).__name__
-        typer.echo(f"lsml: {line}", err=True)
-        raise typer.Exit(BAD_INPUT) from None
-
-
-def check_free(path: Path, overwrite: bool) -> None:
-    """Refuse, before any work, an output that exists or cannot be written.
-
-    Raises
-    ------
-    ValueError
-        Which, and the remedy.
-    """
-    if path.exists() and not overwrite:
-        raise ValueError(f"{path} exists already; --overwrite replaces it")
-    check_target(path)
-
-
 def exit_unless_solved(solutions: Mapping[str, Solution]) -> None:
-    """Status 1 and a line with advice for the first sample that failed, if any did."""
-    for name, solution in solutions.items():
-        for sample, code in enumerate(solution.status.tolist()):
-            if Status(code).failed:
-                _not_converged(f"{name}sample {sample}", solution, sample)
+    """A line with advice for the first sample that failed, if any did.
+
+    Status 130 if one was interrupted, else 1.
+    """
+    failed = [
+        (name, solution, sample)
+        for name, solution in solutions.items()
+        for sample, code in enumerate(solution.status.tolist())
+        if Status(code).failed
+    ]
+    failed.sort(key=lambda each: each[1].status[each[2]] != Status.INTERRUPTED)
+    if failed:
+        _not_converged(*failed[0])
 
 
 def _not_converged(name: str, solution: Solution, sample: int) -> NoReturn:
     status = Status(int(solution.status[sample]))
-    typer.echo(
-        f"lsml: {name}: {status.name} after {int(solution.iterations[sample])} "
-        f"iterations at error {float(solution.error[sample]):.1e}: {status.advice}",
-        err=True,
+    leave(
+        f"{name}sample {sample}: {status.name} after "
+        f"{int(solution.iterations[sample])} iterations at error "
+        f"{float(solution.error[sample]):.1e}: {status.advice}",
+        INTERRUPTED if status is Status.INTERRUPTED else NOT_CONVERGED,
     )
-    raise typer.Exit(NOT_CONVERGED)
 
 
 def numbers(tensor: torch.Tensor) -> object:
@@ -83,6 +66,12 @@ def numbers(tensor: torch.Tensor) -> object:
 def print_json(values: Mapping[str, object]) -> None:
     """One object on stdout."""
     typer.echo(json.dumps(values, indent=2))
+
+
+def write_json(values: Mapping[str, object], path: Path) -> None:
+    """The same into a file."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + "\n", "utf-8")
 
 
 def print_table(

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 import lsml.api
+from lsml.cli import complete
+from lsml.cli.interrupt import interrupts
 from lsml.cli.options import (
     Contrast,
     Dataset,
@@ -20,13 +22,14 @@ from lsml.cli.options import (
     weights_by_name,
 )
 from lsml.cli.outcome import (
-    bad_input_exits,
     check_free,
     exit_unless_solved,
     numbers,
     print_json,
     print_table,
 )
+from lsml.cli.start import start_from
+from lsml.inputs import as_problem
 from lsml.io.labels import read_labels
 from lsml.mandel import names
 from lsml.solution import Solution
@@ -40,8 +43,10 @@ def solve(  # noqa: PLR0913 (the command's options)
     discretization: Annotated[
         str | None,
         typer.Option(
-            help="fourier, rotated, hex8 (quad4 in 2-D) or hex8-bbar.",
+            metavar="NAME",
+            help="fourier, rotated, hex8 (quad4 in 2-D), hex8-bbar, …",
             show_default="rotated; hex8-bbar for learned rules",
+            autocompletion=complete.discretization,
         ),
     ] = None,
     weights: Files = None,
@@ -51,27 +56,34 @@ def solve(  # noqa: PLR0913 (the command's options)
     out: Annotated[
         Path | None, typer.Option(help="Write fields and certificates to this .h5.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Go on from this result of lsml solve.")
+    ] = None,
     spacing: Spacing = None,
     as_json: Json = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Strain and stress in FILE under the mean strain ε11 = 1e-3.
 
-    Exit status 0 solved, 1 not converged, 2 bad input.
+    Exit status 0 solved, 1 not converged, 2 bad input, 130 stopped by Ctrl-C, with
+    what is done saved.
     """
-    with bad_input_exits():
-        if out is not None:
-            check_free(out, overwrite)
-        options = problem_options(contrast, discretization, spacing)
+    if out is not None:
+        check_free(out, overwrite)
+    given = weights_by_name(weights)
+    options = problem_options(contrast, discretization, spacing)
+    problem = as_problem(read_labels(file, dataset), options, rule)
+    with interrupts() as interrupt:
         solution = lsml.api.solve(
-            read_labels(file, dataset),
+            problem,
             rule,
-            weights=weights_by_name(weights),
+            weights=given,
             tol=tol,
             max_iter=max_iter,
+            x0=start_from(start, problem),
             progress=True,
+            observe=interrupt,
             throw=False,
-            **options,
         )
         if out is not None:
             solution.save(out)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 import lsml.learned
+from lsml.cli.errors import INTERRUPTED, leave
+from lsml.cli.interrupt import interrupts
 from lsml.cli.learned_checks import (
     PICTURE,
     Accelerator,
@@ -21,9 +21,9 @@ from lsml.cli.learned_checks import (
     check_pair,
     check_plan,
     interruptible,
-    plain_errors,
 )
-from lsml.cli.outcome import bad_input_exits
+from lsml.cli.options import Json
+from lsml.cli.outcome import print_json
 from lsml.compiled import can_compile
 from lsml.data import LocalizationDataset
 from lsml.data.rules import mks_for, rule_for
@@ -34,12 +34,18 @@ from lsml.learned.loading import NAMES, PASSES
 from lsml.learned.losses import LOSSES
 from lsml.learned.training import Observe
 from lsml.plot.learned import plot_learning
+from lsml.progress import Line
 
 
 def train(  # noqa: PLR0913 (the command's options)
-    data: Annotated[Path, typer.Argument(help="Dataset made by lsml data generate.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Dataset made by lsml data generate.")
+    ],
     folder: Annotated[
-        Path, typer.Argument(help="Folder of the run; an interrupted one goes on.")
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="Folder of the run; an interrupted one goes on."
+        ),
     ],
     rule: Annotated[str, typer.Option(help=", ".join(NAMES))] = "rln-t",
     network: Annotated[str, typer.Option(help=", ".join(NETWORKS))] = "vnet",
@@ -62,18 +68,19 @@ def train(  # noqa: PLR0913 (the command's options)
     minutes: Annotated[
         float | None, typer.Option(help="Stop after that, to go on later.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Train a learned rule on DATA; run it again if it is interrupted.
 
     Exit status 0 done or out of time, 1 loss not finite, 2 bad input, 130 interrupted.
     """
-    with interruptible(folder), bad_input_exits(), plain_errors():
+    with interruptible(folder):
         check_name(rule)
         dataset = LocalizationDataset(data, "train")
         check_data(dataset)
         check_folder(folder, resumable=rule != "mks")
         if rule == "mks":
-            _fit(dataset, folder)
+            _fit(dataset, folder, as_json)
             return
         tested = LocalizationDataset(validation or data, "validation")
         check_pair(dataset, tested)
@@ -91,7 +98,7 @@ def train(  # noqa: PLR0913 (the command's options)
         made = rule_for(dataset, rule, network, seed)
         if compile and can_compile(check_device(accelerator)):
             plan = replace(plan, compile=True)
-        with progress_line(plan.epochs) as observe:
+        with interrupts() as interrupt, progress_line(plan.epochs) as show:
             rows = lsml.learned.train(
                 made,
                 dataset,
@@ -99,38 +106,57 @@ def train(  # noqa: PLR0913 (the command's options)
                 folder,
                 plan,
                 seconds=None if minutes is None else 60.0 * minutes,
-                observe=observe,
+                observe=lambda *step: show(*step) or interrupt.pressed,
             )
+    if as_json:
+        print_json(_summary(rows, folder, plan))
+    else:
         _tell_training(rows, folder, plan)
+    if interrupt.pressed:
+        leave("interrupted; the same command goes on from here", INTERRUPTED)
 
 
 @contextmanager
-def progress_line(epochs: int) -> Iterator[Observe | None]:
-    """Epoch, loss and time left on stderr; only on a terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True) as line:
-        task = line.add_task("")
+def progress_line(epochs: int) -> Iterator[Observe]:
+    """Epoch, loss, rate and time left."""
+    with Line() as line:
+        first: list[int] = []  # batch that this run began with
 
         def observe(epoch: int, batch: int, batches: int, loss: float) -> None:
-            line.update(
-                task,
-                total=epochs * batches,
-                completed=epoch * batches + batch,
-                description=f"epoch {epoch + 1}/{epochs}  loss {loss:.3g}",
+            now = epoch * batches + batch
+            first[:] = first or [now - 1]
+            new, whole = now - first[0], epochs * batches - first[0]
+            rate = new / max(line.seconds, 1e-9)
+            line.write(
+                f"epoch {epoch + 1}/{epochs}  batch {batch}/{batches}  "
+                f"loss {loss:.3g}  {rate:.3g}/s{line.left(new / whole)}"
             )
 
         yield observe
 
 
-def _fit(dataset: LocalizationDataset, folder: Path) -> None:
+def _fit(dataset: LocalizationDataset, folder: Path, as_json: bool) -> None:
     """The linear kernel needs no epochs."""
     open_journal(folder, {})  # makes the folder, or says why it cannot
     lsml.learned.save(mks_for(dataset), folder / BEST)
-    typer.echo(f"{folder / BEST}: mks, fitted to {len(dataset)} samples")
+    if as_json:
+        print_json({"weights": str(folder / BEST), "samples": len(dataset)})
+    else:
+        typer.echo(f"{folder / BEST}: mks, fitted to {len(dataset)} samples")
+
+
+def _summary(rows: list[Row], folder: Path, plan: Plan) -> dict[str, object]:
+    """What a program wants to know."""
+    best = min(rows, key=lambda row: row.score, default=None)
+    return {
+        "weights": str(folder / BEST) if (folder / BEST).exists() else None,
+        "epochs": plan.epochs,
+        "complete": len(rows) >= plan.epochs,
+        "best_epoch": None if best is None else best.epoch + 1,
+        "best_score": None if best is None else best.score,
+        "loss": [row.loss for row in rows],
+        "validation": [row.validation for row in rows],
+    }
 
 
 def _tell_training(rows: list[Row], folder: Path, plan: Plan) -> None:

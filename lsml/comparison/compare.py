@@ -1,6 +1,6 @@
 """`lsml.compare`: any rules on any problems."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from numbers import Integral
 from typing import Any, SupportsFloat, TypedDict, Unpack, cast
@@ -11,7 +11,7 @@ from lsml.acceleration import Compile
 from lsml.comparison.contest import Stage, contest
 from lsml.comparison.entrants import Entrant, Files, Named, entered, named, single
 from lsml.comparison.measure import Form, Truth
-from lsml.comparison.passes import Build, Limits, solved
+from lsml.comparison.passes import Build, Limits, solved, unobserved
 from lsml.comparison.result import Comparison
 from lsml.displacement_form import DisplacementForm
 from lsml.inputs import (
@@ -57,6 +57,7 @@ def compare(  # noqa: PLR0913 (the public entry)
     goals: Sequence[float] = GOALS,
     repeats: int = 3,
     compile: Compile = "auto",
+    observe: Callable[[str], bool | None] = unobserved,
     **options: Unpack[LabelOptions],
 ) -> Comparison:
     """Errors of rules on the same problems, per iteration, per second, per operation.
@@ -82,6 +83,9 @@ def compare(  # noqa: PLR0913 (the public entry)
         seconds is not repeated. Before them a few iterations warm up. With 0 nothing is
         timed.
     compile : as in :func:`lsml.solve`; kernels that PyTorch compiles are only timed.
+    observe : called with what is being done, such as ``"timing cg"``, at every iterate;
+        once it returns True the comparison ends with what is done: rules that were
+        interrupted say so.
     **options : for labels only, as in :func:`lsml.solve`; a reference medium is a
         matter of problems.
 
@@ -107,7 +111,7 @@ def compare(  # noqa: PLR0913 (the public entry)
     training = {each.name: each.training for each in entrants if each.learned}
     if training and judge.name not in given:
         entrants.append(judge)
-    limits = Limits(tol, max_iter, compile)
+    limits = Limits(tol, max_iter, compile, observe, f"solving by {judge.name}")
     pairs = list(zip(problems, judge.rules, strict=True))
     for problem, rule in pairs:
         refuse_reference(rule, problem)

@@ -1,6 +1,7 @@
 """All rules on one problem."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple, TypeAlias
 
 from lsml.comparison.entrants import Entrant
@@ -31,8 +32,12 @@ def contest(
     problem, records, refusals = stage.build(), {}, {}
     rules = {each.name: each.rules[stage.number] for each in entrants}
     for name, rule in rules.items():
+        own = limits._replace(doing=f"recording {name}")
+        if own.stopped():
+            refusals[name] = "interrupted before its turn"
+            continue
         try:
-            records[name] = recorded(problem, rule, stage.truths, limits)
+            records[name] = recorded(problem, rule, stage.truths, own)
         except (ValueError, RuntimeError) as refusal:
             refusals[name] = " ".join(str(refusal).split())
     timed = {name: rules[name] for name in records}
@@ -51,10 +56,13 @@ def in_turn(
     """Clocks of the timed solves of each rule, after a short one that is not timed."""
     clocks: Clocks = {name: [] for name in rules}
     few = limits._replace(max_iter=min(WARM_UP, limits.max_iter))
-    for round_ in range(repeats):
-        for name, rule in rules.items():
-            if round_ == 0:
-                clocked(build, rule, few)
-            if round_ == 0 or clocks[name][-1][-1] < SLOW:
-                clocks[name].append(clocked(build, rule, limits))
+    for round_, (name, rule) in product(range(repeats), rules.items()):
+        own = limits._replace(doing=f"timing {name}")
+        if round_ == 0:
+            clocked(build, rule, few._replace(doing=own.doing))
+        if round_ == 0 or clocks[name][-1][-1] < SLOW:
+            clock = clocked(build, rule, own)
+            if own.stopped():
+                break  # and not a clock that was cut short
+            clocks[name].append(clock)
     return clocks

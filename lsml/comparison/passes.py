@@ -28,12 +28,26 @@ from lsml.unroll import Observer, unroll
 Build = Callable[[], Problem]
 
 
+def unobserved(doing: str) -> None:
+    """Nobody wants to know."""
+
+
 class Limits(NamedTuple):
-    """When a rule stops, and on which kernels it runs."""
+    """When a rule stops, on which kernels it runs, and who is told of its steps.
+
+    ``observe`` is told at every iterate what is being done; if it returns True, the
+    rule does not go on.
+    """
 
     tol: float
     max_iter: int
     compile: Compile
+    observe: Callable[[str], bool | None] = unobserved
+    doing: str = ""
+
+    def stopped(self) -> bool:
+        """Tell what is being done; whether to stop."""
+        return bool(self.observe(self.doing))
 
     def form(self, raw: Problem, rule: UpdateRule[Any]) -> Form:
         """What `lsml.solve` would iterate on."""
@@ -52,9 +66,15 @@ class Limits(NamedTuple):
     ) -> SolveState:
         """By the driver, without a graph."""
         stop = RelativeResidual(self.tol)
+
+        def watch(k: int, x: Vector, error: PerSample, status: Codes) -> bool:
+            if observe is not None:
+                observe(k, x, error, status)
+            return self.stopped()
+
         with torch.no_grad():
             return unroll(
-                problem, rule, stop=stop, max_iter=self.max_iter, observe=observe
+                problem, rule, stop=stop, max_iter=self.max_iter, observe=watch
             )
 
 

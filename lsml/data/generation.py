@@ -2,18 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from numbers import Integral
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from lsml.atomic import check_target
 from lsml.data.layout import header_of, open_dataset
 from lsml.data.parts import Parts, claimed, folder_beside, tidy
 from lsml.data.recipe import BY_DESIGN, Recipe, differences
 from lsml.data.workers import make_all
+from lsml.progress import CountLine
 
 
 def generate(  # noqa: PLR0913 (the public entry)
@@ -63,7 +61,7 @@ def generate(  # noqa: PLR0913 (the public entry)
     resume : go on with the parts that an earlier run has left, and leave a complete
         file of the same recipe as it is; False starts anew.
     overwrite : replace a file that exists.
-    progress : show a line on stderr, on a terminal.
+    progress : show a line on stderr, on a terminal, after two seconds.
 
     Returns
     -------
@@ -147,21 +145,10 @@ def _is_there(target: Path, recipe: Recipe, resume: bool) -> bool:
 def _line(
     recipe: Recipe, done: Sequence[int], shown: bool
 ) -> Iterator[Callable[[int], None]]:
-    """Samples done and time left, on stderr; only on a terminal."""
-    console = Console(stderr=True)
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        "samples",
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    line = Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not (shown and console.is_terminal),
-    )
-    with line:
-        before = sum(len(recipe.shard(k)) for k in done)
-        task = line.add_task("", total=recipe.samples, completed=before)
-        yield lambda k: line.advance(task, len(recipe.shard(k)))
+    """Samples done and time left."""
+    before = sum(len(recipe.shard(k)) for k in done)
+    with ExitStack() as stack:
+        line = CountLine("samples", recipe.samples, before)
+        if shown:
+            stack.enter_context(line)
+        yield lambda k: line.advance(len(recipe.shard(k)))

@@ -1,6 +1,7 @@
 """How well a learned rule predicts: errors per pass, and the time it takes."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,7 @@ def evaluate(
     *,
     symmetrize: bool = False,
     workers: int = 0,
+    observe: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Predict every sample of a data set, on the device of the rule.
 
@@ -89,6 +91,7 @@ def evaluate(
     batch : samples predicted together; the errors do not depend on it.
     symmetrize : average over the symmetries of the load, see :class:`Symmetrized`.
     workers : processes that read samples.
+    observe : called with the number of samples of a batch when it is done.
 
     Raises
     ------
@@ -118,6 +121,8 @@ def evaluate(
         true = samples.strain[:, place]
         passes = [mase(iterates[:, k], true) for k in range(iterates.shape[1])]
         errors.append(torch.stack(passes, 1).cpu())
+        if observe is not None:
+            observe(len(true))
     parameters = sum(p.numel() for p in rule.parameters())
     return Evaluation(
         torch.cat(errors), float(torch.tensor(seconds).median()), parameters

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 FLOOR = 1e-8  # learning rate at the end
-Observe: TypeAlias = Callable[[int, int, int, float], None]
+Observe: TypeAlias = Callable[[int, int, int, float], bool | None]
 
 
 def train(  # noqa: PLR0913 (the public entry)
@@ -49,7 +49,8 @@ def train(  # noqa: PLR0913 (the public entry)
     folder : where to keep the run. One that was interrupted goes on where it was, with
         the result that it would have had; None keeps nothing.
     seconds : stop, resumably, when so many have passed.
-    observe : called with (epoch, batch, batches, loss) after every step.
+    observe : called with (epoch, batch, batches, loss) after every step; if it returns
+        True the run stops there, resumably.
 
     Returns
     -------
@@ -163,8 +164,8 @@ class Training:
                 group["lr"] = self.rate
             self.order.begin(self.epoch, self.batch * self.plan.batch)
             for samples in self.train_set:
-                self._step(Sample(*samples))
-                late = deadline is not None and time.monotonic() > deadline
+                told = self._step(Sample(*samples))
+                late = told or (deadline is not None and time.monotonic() > deadline)
                 if late or self.journal.due():
                     self.journal.keep(self)
                 if late:
@@ -173,7 +174,8 @@ class Training:
         self.journal.best_into(self.rule)
         self.rule.eval()
 
-    def _step(self, samples: Sample) -> None:
+    def _step(self, samples: Sample) -> bool:
+        """One batch; whether the observer wants to stop."""
         self.optimizer.zero_grad(set_to_none=True)
         iterates = self.module(samples.labels)
         loss = (self.loss(iterates, samples) * self.weights).sum()
@@ -190,8 +192,9 @@ class Training:
         count = len(samples.labels)
         self.total += torch.tensor([value * count, count], dtype=torch.float64)
         self.batch += 1
-        if self.observe is not None:
-            self.observe(self.epoch, self.batch, self.batches, value)
+        if self.observe is None:
+            return False
+        return bool(self.observe(self.epoch, self.batch, self.batches, value))
 
     @property
     def rate(self) -> float:

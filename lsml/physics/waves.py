@@ -61,13 +61,13 @@ class Watch:
             return None
         base = self._last + 1
 
-        def observe(k: int, x: Vector, error: PerSample, status: Codes) -> None:
+        def observe(k: int, x: Vector, error: PerSample, status: Codes) -> bool | None:
             self._x = self._x.index_copy(0, samples, x.to(self._x))
             self._error = self._error.index_copy(0, samples, error)
             self._status = self._status.index_copy(0, samples, status)
             self._last = base + k
             assert self._observe is not None
-            self._observe(self._last, self._x, self._error, self._status)
+            return self._observe(self._last, self._x, self._error, self._status)
 
         return observe
 
