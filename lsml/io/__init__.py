@@ -2,3 +2,5 @@
 
 from lsml.io.card import write_card as write_card
 from lsml.io.labels import read_labels as read_labels
+from lsml.io.saved import Saved as Saved
+from lsml.io.saved import read_saved as read_saved
