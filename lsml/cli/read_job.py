@@ -197,7 +197,7 @@ def _yaml(path: Path) -> dict[str, Any]:
     except ImportError as error:
         raise ImportError(
             f"YAML needs PyYAML ({error}); install it with: "
-            'pip install "lsml[yaml]", or write TOML'
+            'pip install "lsml[files]", or write TOML'
         ) from error
     try:
         said = yaml.safe_load(path.read_text("utf-8"))
