@@ -67,7 +67,7 @@ def draw_bar(
     unit: str = "",
     shrink: float = 0.8,
 ) -> Any:
-    """Beside the panels; power of ten and unit of its numbers stand above it."""
+    """Beside the panels; its label is the power of ten and the unit of its numbers."""
     from matplotlib.ticker import FuncFormatter
 
     power = scale.power
@@ -77,7 +77,7 @@ def draw_bar(
     bar.formatter = FuncFormatter(lambda value, _: f"{value / 10**power:.4g}")
     bar.ax.tick_params(labelsize=SMALL)
     words = [f"×$10^{{{power}}}$"] if power else []
-    bar.ax.set_title(" ".join([*words, unit]).strip(), fontsize=SMALL, loc="left")
+    bar.set_label(" ".join([*words, unit]).strip(), fontsize=SMALL)
     return bar
 
 

@@ -50,7 +50,7 @@ def draw_field(
     title: str,
     colours: str,
 ) -> None:
-    """One component; the colour bar counts in the power of ten named above it."""
+    """One component; the colour bar counts in the power of ten named beside it."""
     plane = middle(field)
     scale = scale_of(plane, OUTLIERS)
     drawn = draw_plane(axes, plane, spacing, cmap=colours, **scale.limits)

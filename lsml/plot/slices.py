@@ -41,7 +41,7 @@ def plot_slices(
     spacing : voxel edges, one for each axis.
     path : where to write the picture, in the format of its extension.
     title : what is shown.
-    unit : of the numbers, written above the colour bar.
+    unit : of the numbers, written beside the colour bar.
     at : voxel that the planes go through, counted from 0; the middle one if None.
 
     Raises
@@ -68,7 +68,10 @@ def plot_slices(
     for row, (part, planes) in zip(panels, rows.items(), strict=True):
         scale = scale_of(np.concatenate([cut.plane.ravel() for cut in planes]))
         _draw_row(list(row), planes, scale, unit)
-        row[0].set_title(_words(part, title, planes[0].title), fontsize=MEDIUM)
+        if part:
+            row[0].set_ylabel(f"{part}\n{row[0].get_ylabel()}", fontsize=MEDIUM)
+    if title:
+        figure.suptitle(title, fontsize=MEDIUM)
     return kept(figure, path)
 
 
@@ -96,7 +99,7 @@ def _lines(
     panels = figure.subplots(len(parts), 1, squeeze=False)[:, 0]
     for axes, (part, values) in zip(panels, parts.items(), strict=True):
         (along,) = (k for k, n in enumerate(values.shape) if n > 1)
-        draw_line(axes, values.ravel(), spacing[along], _words(part, title), along)
+        draw_line(axes, values.ravel(), spacing[along], f"{part}{title}", along)
         axes.set_ylabel(unit)
     return figure
 
@@ -104,8 +107,3 @@ def _lines(
 def _width(cut: Cut) -> float:
     m, n = cut.size
     return HEIGHT * min(max(m / n, NARROWEST), WIDEST)
-
-
-def _words(part: str, title: str, where: str = "") -> str:
-    """What is shown above, where below."""
-    return "\n".join(line for line in (f"{part}{title}".strip(), where) if line)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from lsml.engineering import youngs_modulus
 from lsml.mandel import DIMENSION
-from lsml.plot.colours import FIELD, MEDIUM, SMALL, Scale, draw_bar, scale_of
+from lsml.plot.colours import FIELD, MEDIUM, SMALL, draw_bar, scale_of
 from lsml.plot.figure import Figure, kept, new_figure
 from lsml.plot.planes import CUTS
 
@@ -80,8 +80,8 @@ def _plane(stiffness: Matrix, unit: str) -> Figure:
 
 def _space(stiffness: Matrix, unit: str) -> Figure:
     planes = CUTS[3]
-    figure = new_figure(14.0, 3.9)
-    grid = figure.add_gridspec(1, 4, width_ratios=[1, 1, 1, 1.5])
+    figure = new_figure(13.0, 3.7)
+    grid = figure.add_gridspec(1, 4, width_ratios=[1, 1, 1, 1.25])
     curves = [figure.add_subplot(grid[k], projection="polar") for k in range(3)]
     for axes, plane in zip(curves, planes, strict=True):
         _draw_curve(axes, stiffness, plane)
@@ -109,6 +109,7 @@ def _draw_curve(axes: Any, stiffness: Matrix, plane: tuple[int, int]) -> None:
     axes.set_rmin(0)
     axes.set_rmax(1.05 * values.max())
     axes.set_rlabel_position(22.5)
+    axes.yaxis.set_major_locator(_few(4))
     axes.tick_params(axis="y", labelsize=SMALL)
     axes.grid(color="0.85", linewidth=0.6)
 
@@ -126,7 +127,7 @@ def _draw_surface(axes: Any, stiffness: Matrix, unit: str) -> None:
         [np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], -1
     )
     values = _moduli(stiffness, normals.reshape(-1, 3)).reshape(theta.shape)
-    scale: Scale = scale_of(values)
+    scale = scale_of(values)
     colours = ScalarMappable(Normalize(scale.low, scale.high), colormaps[FIELD])
     x, y, z = np.moveaxis(values[..., None] * normals, -1, 0)
     axes.plot_surface(
@@ -135,18 +136,18 @@ def _draw_surface(axes: Any, stiffness: Matrix, unit: str) -> None:
     )  # fmt: skip
     most = 1.02 * float(values.max())
     axes.set(xlim=(-most, most), ylim=(-most, most), zlim=(-most, most))
-    axes.set_box_aspect((1, 1, 1))
+    axes.set_box_aspect((1, 1, 1), zoom=0.85)
     for k, axis in enumerate((axes.xaxis, axes.yaxis, axes.zaxis)):
         axis.set_label_text(f"$x_{k + 1}$", fontsize=MEDIUM)
-        axis.set_major_locator(_few())
+        axis.set_major_locator(_few(2))
         axis.set_tick_params(labelsize=SMALL, pad=-1)
     draw_bar([axes], colours, scale, unit)
 
 
-def _few() -> Any:
+def _few(count: int) -> Any:
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(3, symmetric=True)
+    return MaxNLocator(count)
 
 
 def _moduli(stiffness: Matrix, normals: Float[np.ndarray, "k d"]) -> Any:

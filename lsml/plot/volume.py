@@ -21,7 +21,7 @@ BAR = {
     "width": 0.05,
     "title_font_size": 18,
     "label_font_size": 16,
-    "fmt": "%.4g",
+    "fmt": "%.3g",
     "color": "black",
     "n_labels": 5,
 }
@@ -65,12 +65,13 @@ def plot_volume(
     target = Path(path)
     if target.suffix != ".png":
         raise ValueError(f"{target} must end in .png: a 3-D view is an image of pixels")
-    faces = _boxes(_pyvista(), values, lengths, kept)
-    plotter = _scene(faces, scale_of(values[kept]), title, unit)
-    try:
-        with replacing(target) as temporary:
-            plotter.screenshot(str(temporary))
-    finally:
+    pyvista = _pyvista()
+    faces = _boxes(pyvista, values, lengths, kept)
+    scale = scale_of(values[kept])
+    # Without a display VTK says so before it draws without one.
+    with replacing(target) as temporary, pyvista.vtk_verbosity("error"):
+        plotter = _scene(pyvista, faces, scale, f"{title}\n{unit}")
+        plotter.screenshot(str(temporary))
         plotter.close()
     return target
 
@@ -111,8 +112,7 @@ def _boxes(
     )
 
 
-def _scene(faces: Any, scale: Scale, title: str, unit: str) -> Any:
-    pyvista = _pyvista()
+def _scene(pyvista: ModuleType, faces: Any, scale: Scale, title: str) -> Any:
     theme = pyvista.themes.DocumentTheme()
     plotter = pyvista.Plotter(off_screen=True, window_size=WINDOW, theme=theme)
     plotter.add_mesh(
@@ -124,8 +124,12 @@ def _scene(faces: Any, scale: Scale, title: str, unit: str) -> Any:
         lighting=False,
         show_scalar_bar=False,
     )
-    words = f"{title}\n{unit}".strip() or " "
-    plotter.add_scalar_bar(title=words, **BAR)
+    outline = faces.extract_feature_edges(
+        feature_angle=30, manifold_edges=False, non_manifold_edges=False
+    )
+    if outline.n_cells:
+        plotter.add_mesh(outline, color="black", line_width=1)
+    plotter.add_scalar_bar(title=title.strip() or " ", **BAR)
     plotter.show_bounds(
         xtitle="x1", ytitle="x2", ztitle="x3", font_size=12, location="outer",
         n_xlabels=3, n_ylabels=3, n_zlabels=3, fmt="%.4g",
@@ -133,7 +137,7 @@ def _scene(faces: Any, scale: Scale, title: str, unit: str) -> Any:
     plotter.camera_position = "xz"
     plotter.camera.azimuth, plotter.camera.elevation = 35, 25
     plotter.reset_camera()
-    plotter.camera.zoom(0.95)
+    plotter.camera.SetWindowCenter(0.1, 0.0)  # room for the bar
     return plotter
 
 
