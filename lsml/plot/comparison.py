@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lsml.io.solved import Solved, image_of, voxels
+from lsml.plot.colours import MEDIUM
 from lsml.plot.convergence import curve, draw_convergence
-from lsml.plot.figure import Figure, new_figure, save_figure
-from lsml.plot.panels import FIELD_COLOURS, MEDIUM, draw_field, draw_phases
+from lsml.plot.figure import Figure, kept, new_figure
+from lsml.plot.panels import FIELD_COLOURS, draw_field, draw_phases
 from lsml.plot.solution import titles
 
 
@@ -28,18 +29,16 @@ def plot_comparison(
     figure = new_figure(13.0, 3.4 * rows)
     grid = figure.add_gridspec(rows, 4, width_ratios=[1, 1, 1, 1.15])
     for row, (name, solutions) in enumerate(problems.items()):
-        shown = list(solutions.values())[-1]
-        spacing = shown.form.grid.spacing
+        last = list(solutions.values())[-1]
+        spacing = last.form.grid.spacing
         if row == 0:
-            draw_phases(figure.add_subplot(grid[:, 0]), image_of(shown, 0), spacing)
+            draw_phases(figure.add_subplot(grid[:, 0]), image_of(last, 0), spacing)
         strain, stress, errors = (figure.add_subplot(grid[row, k]) for k in (1, 2, 3))
-        fields = voxels(shown, shown.strain, 0)[0], voxels(shown, shown.stress, 0)[0]
-        field, flux = titles(shown)
+        fields = voxels(last, last.strain, 0)[0], voxels(last, last.stress, 0)[0]
+        field, flux = titles(last)
         draw_field(strain, fields[0], spacing, field, FIELD_COLOURS["strain"])
         draw_field(stress, fields[1], spacing, flux, FIELD_COLOURS["stress"])
         strain.set_ylabel(f"{name}\n$x_2$", fontsize=MEDIUM)
         curves = {rule: curve(each, 0) for rule, each in solutions.items()}
         draw_convergence(errors, curves, tol=tol)
-    if path is not None:
-        save_figure(figure, path)
-    return figure
+    return kept(figure, path)
