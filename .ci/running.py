@@ -39,7 +39,7 @@ class Outcome:
 
 
 def run_page(page: Path) -> Outcome:
-    """Run the blocks of a page in their order, in a fresh folder, to the first error."""
+    """Run the blocks of a page in a fresh folder, in their order, up to an error."""
     faulthandler.dump_traceback_later(LONGEST, exit=True)
     start, outcome = time.perf_counter(), Outcome(page)
     page = page.resolve()
