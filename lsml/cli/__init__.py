@@ -13,6 +13,7 @@ from lsml.cli.demo import demo
 from lsml.cli.homogenize import homogenize
 from lsml.cli.learned import convert, evaluate, train
 from lsml.cli.solve import solve
+from lsml.cli.view import view
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,6 +36,7 @@ app.command(
     epilog="Example: lsml evaluate data.h5 --weights run/best.safetensors --figures out"
 )(evaluate)
 app.command(epilog="Example: lsml convert RLN_t.model rln-t.safetensors")(convert)
+app.command(epilog="Example: lsml view result.h5 --no-browser")(view)
 
 
 def _show_version(wanted: bool) -> bool:
