@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lsml.mandel import DIMENSION, projectors
+from lsml.mandel import DIMENSION, projectors, to_mandel
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,18 @@ def engineering_constants(stiffness: Float[Tensor, "b c c"]) -> EngineeringConst
     itself = torch.eye(d, dtype=torch.bool, device=nu.device)
     nu = nu.masked_fill(itself, torch.nan)
     return EngineeringConstants(1 / diagonal[:, :d], nu, 1 / (2 * diagonal[:, d:]))
+
+
+def youngs_modulus(
+    stiffness: Float[Tensor, "b c c"], directions: Float[Tensor, "k d"]
+) -> Float[Tensor, "b k"]:
+    """E(n) of a pull along unit vectors n: 1/E = n⊗n : S : n⊗n.
+
+    Nye (1957), Physical Properties of Crystals, §8. In 2-D it is that of plane strain.
+    """
+    pull = to_mandel(directions[:, :, None] * directions[:, None, :])
+    compliance = torch.linalg.inv(stiffness)
+    return 1 / torch.einsum("ki,bij,kj->bk", pull, compliance, pull)
 
 
 @dataclass(frozen=True)

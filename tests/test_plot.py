@@ -53,7 +53,7 @@ def test_colour_bars_count_in_the_power_that_they_name(solution):
     figure.canvas.draw()
     bars = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
     for bar in bars:
-        assert bar.get_title(loc="left") == "×$10^{-3}$"
+        assert bar.get_ylabel() == "×$10^{-3}$"
         low, high = bar.get_ylim()
         for tick, text in zip(bar.get_yticks(), bar.get_yticklabels(), strict=True):
             if low <= tick <= high:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lsml.io.solved import Solved, image_of, voxels
+from lsml.plot.colours import MEDIUM
 from lsml.plot.convergence import curve, draw_convergence
-from lsml.plot.figure import Figure, new_figure, save_figure
-from lsml.plot.panels import FIELD_COLOURS, MEDIUM, draw_field, draw_phases
+from lsml.plot.figure import Figure, kept, new_figure
+from lsml.plot.panels import FIELD_COLOURS, draw_field, draw_phases
 from lsml.plot.solution import titles
 
 
@@ -40,6 +41,4 @@ def plot_comparison(
         strain.set_ylabel(f"{name}\n$x_2$", fontsize=MEDIUM)
         curves = {rule: curve(each, 0) for rule, each in solutions.items()}
         draw_convergence(errors, curves, tol=tol)
-    if path is not None:
-        save_figure(figure, path)
-    return figure
+    return kept(figure, path)

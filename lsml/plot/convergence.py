@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from lsml.io.solved import Answer, array
-from lsml.plot.figure import Axes, Figure, new_figure, save_figure
-from lsml.plot.panels import MEDIUM, SMALL
+from lsml.plot.colours import MEDIUM, SMALL
+from lsml.plot.figure import Axes, Figure, kept, new_figure
 
 # Okabe & Ito (2008): distinct for all kinds of colour vision; dashes serve print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -34,9 +34,7 @@ def plot_convergence(
     figure = new_figure(5.0, 3.6)
     axes = figure.subplots()
     draw_convergence(axes, curves, quantity, tol)
-    if path is not None:
-        save_figure(figure, path)
-    return figure
+    return kept(figure, path)
 
 
 def curve(solution: Answer, sample: int) -> Curve:

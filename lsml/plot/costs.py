@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from lsml.plot.colours import MEDIUM, SMALL
 from lsml.plot.convergence import COLOURS, DASHES
-from lsml.plot.figure import Axes, Figure, new_figure, save_figure
-from lsml.plot.panels import MEDIUM, SMALL
+from lsml.plot.figure import Axes, Figure, kept, new_figure, plain
 
 FEW = 8  # points of a curve that are marked
 NARROW = 60.0  # ratio of the ends of an axis
@@ -68,9 +68,7 @@ def plot_costs(
         fontsize=MEDIUM,
         frameon=False,
     )
-    if path is not None:
-        save_figure(figure, path)
-    return figure
+    return kept(figure, path)
 
 
 def draw(
@@ -90,7 +88,7 @@ def draw(
         linewidth=1.6,
         marker="o" if count <= FEW else None,
         markersize=4,
-        label=name.replace("$", r"\$").lstrip("_"),
+        label=plain(name).lstrip("_"),
     )
     axes.fill_between(cost[:count], least, most, color=colour, alpha=0.12, linewidth=0)
 

@@ -56,3 +56,16 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     with replacing(target) as temporary:
         figure.savefig(temporary, dpi=DPI, format=target.suffix[1:] or "png")
     return target
+
+
+def kept(figure: Figure, path: str | Path | None) -> Figure:
+    """The figure, written if a path is given."""
+    if path is not None:
+        figure.draw_without_rendering()  # the layout knows the size of squares then
+        save_figure(figure, path)
+    return figure
+
+
+def plain(name: str) -> str:
+    """A name as it is written, not as a formula."""
+    return name.replace("$", r"\$")

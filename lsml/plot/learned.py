@@ -13,10 +13,12 @@ from jaxtyping import Float, Integer, Num
 
 from lsml.learned.evaluation import Evaluation
 from lsml.learned.journal import Row
+from lsml.plot.colours import DIFFERENCE, MEDIUM, SMALL
 from lsml.plot.convergence import COLOURS, DASHES
-from lsml.plot.figure import Axes, Figure, new_figure, save_figure
-from lsml.plot.panels import FIELD_COLOURS, MEDIUM, SMALL, middle
-from lsml.plot.rows import DIFFERENCE, draw_phases, draw_row, images
+from lsml.plot.figure import Axes, Figure, kept, new_figure, plain
+from lsml.plot.panels import FIELD_COLOURS
+from lsml.plot.planes import middle
+from lsml.plot.rows import draw_phases, draw_row, images
 
 STRAIN = r"$\varepsilon / \bar\varepsilon$"
 COLUMNS, PASSES, BINS = 4, 8, 40  # at most
@@ -49,7 +51,7 @@ def plot_learning(
             )
         _axes_of_epochs(axes, label)
     panels[-1].legend(fontsize=SMALL, frameon=False)
-    return _kept(figure, path)
+    return kept(figure, path)
 
 
 def plot_errors(
@@ -82,7 +84,7 @@ def plot_errors(
     axes.tick_params(labelsize=SMALL)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", **LEGEND)
-    return _kept(figure, path)
+    return kept(figure, path)
 
 
 def plot_prediction(
@@ -102,7 +104,7 @@ def plot_prediction(
     error = {"difference": predicted - true}
     draw_row(panels[:2], _slices(fields, k), FIELD_COLOURS["strain"])
     draw_row(panels[2:], _slices(error, k), DIFFERENCE)
-    return _kept(figure, path)
+    return kept(figure, path)
 
 
 def plot_iterates(
@@ -134,7 +136,7 @@ def plot_iterates(
     panels[2, 0].set_axis_off()
     draw_row(panels[1, 1:], _slices(increments, k), DIFFERENCE)
     draw_row(panels[2, 1:], _slices(differences, k), DIFFERENCE)
-    return _kept(figure, path)
+    return kept(figure, path)
 
 
 def plot_microstructures(
@@ -154,7 +156,7 @@ def plot_microstructures(
     for axes in panels.flat[len(labels) :]:
         axes.set_axis_off()
     figure.legend(handles=handles, loc="outside lower center", **LEGEND)
-    return _kept(figure, path)
+    return kept(figure, path)
 
 
 def _axes_of_epochs(axes: Axes, label: str) -> None:
@@ -200,11 +202,4 @@ def _percent(difference: Float[np.ndarray, "*n"]) -> str:
 
 def _plain(name: str) -> str:
     """Shown as it is: no formula, and not hidden from the legend."""
-    return name.replace("$", r"\$").lstrip("_") or "run"
-
-
-def _kept(figure: Figure, path: str | Path | None) -> Figure:
-    if path is not None:
-        figure.draw_without_rendering()  # the layout knows the size of squares then
-        save_figure(figure, path)
-    return figure
+    return plain(name).lstrip("_") or "run"

@@ -17,7 +17,7 @@ from lsml.io.solved import (
     voxels,
 )
 from lsml.plot.convergence import curve, draw_convergence
-from lsml.plot.figure import Axes, Figure, new_figure, save_figure
+from lsml.plot.figure import Axes, Figure, kept, new_figure
 from lsml.plot.panels import FIELD_COLOURS, draw_field, draw_line, draw_phases
 
 
@@ -43,9 +43,7 @@ def plot_solution(
     else:
         axes = _of_shown(figure, solution, sample)
     draw_convergence(axes, {solution.rule: curve(solution, sample)})
-    if path is not None:
-        save_figure(figure, path)
-    return figure
+    return kept(figure, path)
 
 
 def _of_strain(figure: Figure, solution: Solved, sample: int) -> Axes:
