@@ -12,6 +12,7 @@ from lsml.cli.data import data
 from lsml.cli.demo import demo
 from lsml.cli.homogenize import homogenize
 from lsml.cli.learned import convert, evaluate, train
+from lsml.cli.report import report
 from lsml.cli.solve import solve
 from lsml.cli.view import view
 
@@ -36,6 +37,7 @@ app.command(
     epilog="Example: lsml evaluate data.h5 --weights run/best.safetensors --figures out"
 )(evaluate)
 app.command(epilog="Example: lsml convert RLN_t.model rln-t.safetensors")(convert)
+app.command(epilog="Example: lsml report result.h5 --out report.html")(report)
 app.command(epilog="Example: lsml view result.h5 --no-browser")(view)
 
 
