@@ -12,8 +12,10 @@ from lsml.cli.group import App
 from lsml.cli.homogenize import homogenize
 from lsml.cli.learned import convert, evaluate, train
 from lsml.cli.logs import logged
+from lsml.cli.report import report
 from lsml.cli.run import run
 from lsml.cli.solve import solve
+from lsml.cli.view import view
 
 app = App()
 app.command(epilog="Example: lsml demo --seed 7 --out pictures")(demo)
@@ -33,6 +35,8 @@ app.command(
 )(evaluate)
 app.command(epilog="Example: lsml convert RLN_t.model rln-t.safetensors")(convert)
 app.command(epilog="Example: lsml run result.job.toml --out again.h5")(run)
+app.command(epilog="Example: lsml report result.h5 --out report.html")(report)
+app.command(epilog="Example: lsml view result.h5 --no-browser")(view)
 
 
 def _show_version(wanted: bool) -> bool:

@@ -1,0 +1,77 @@
+"""How the values of a field are spread, phase by phase."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from lsml.plot.convergence import COLOURS, DASHES
+from lsml.plot.figure import Figure, new_figure, save_figure
+from lsml.plot.panels import MEDIUM, SMALL
+
+BINS = 60
+MOST = len(COLOURS)  # phases that can be told apart
+
+
+def plot_distribution(
+    field: Float[np.ndarray, "..."],
+    labels: Integer[np.ndarray, "..."],
+    path: str | Path | None = None,
+    *,
+    title: str = "",
+    unit: str = "",
+) -> Figure:
+    """A step curve for each phase: the share of its volume per bin of the values.
+
+    Parameters
+    ----------
+    field : real numbers, one per voxel.
+    labels : phase of each voxel; the seven largest are drawn.
+    path : where to write the picture, in the format of its extension.
+    title, unit : of the values.
+
+    Raises
+    ------
+    ValueError, OSError
+        Another number of voxels, no finite value, or the file cannot be written.
+    ImportError
+        matplotlib is missing; the message names the extra.
+    """
+    finite = np.isfinite(field)
+    if field.shape != labels.shape or not finite.any():
+        raise ValueError(
+            f"values {field.shape} and labels {labels.shape} must be of the same "
+            "voxels, with a finite value"
+        )
+    figure = new_figure(5.0, 3.2)
+    axes = figure.subplots()
+    bins = np.histogram_bin_edges(field[finite], BINS)
+    for i, phase in enumerate(_largest(labels)):
+        inside = field[finite & (labels == phase)]
+        share = np.histogram(inside, bins)[0] / max(1, len(inside))
+        axes.stairs(
+            share,
+            bins,
+            color=COLOURS[i],
+            linestyle=DASHES[i % len(DASHES)],
+            linewidth=1.4,
+            label=f"phase {phase}",
+        )
+    axes.set_title(f"{title} ({unit})" if unit else title, fontsize=MEDIUM)
+    axes.set_ylabel("share of the phase", fontsize=SMALL)
+    axes.ticklabel_format(axis="x", scilimits=(-2, 4), useMathText=True)
+    axes.tick_params(labelsize=SMALL)
+    axes.xaxis.get_offset_text().set_fontsize(SMALL)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=SMALL, frameon=False)
+    if path is not None:
+        save_figure(figure, path)
+    return figure
+
+
+def _largest(labels: Integer[np.ndarray, "..."]) -> Sequence[int]:
+    """Phases by their number, those with most voxels."""
+    phases, counts = np.unique(labels, return_counts=True)
+    kept = phases[np.argsort(-counts, kind="stable")[:MOST]]
+    return [int(phase) for phase in np.sort(kept)]
