@@ -193,7 +193,23 @@ class DisplacementForm(Problem):
 
     def pairing(self, force: Vector, d: Vector) -> PerSample:
         """Work per unit volume."""
-        return dot(force, d) / self.strain.grid.size
+        grid, own = self.strain.grid, self.unknowns
+        work = grid.sum(dot(force[:, :own], d[:, :own]))
+        if force.shape[1] > own:
+            work = work + dot(force[:, own:], d[:, own:])
+        return work / grid.size
+
+    def pooled(self, mean: Tensor) -> Tensor:
+        """As in the strain form."""
+        return self.strain.pooled(mean)
+
+    def whole(self, field: Field) -> Field:
+        """As in the strain form."""
+        return self.strain.whole(field)
+
+    def part(self, field: Field) -> Field:
+        """As in the strain form."""
+        return self.strain.part(field)
 
     def residual(self, x: Vector) -> Residual:
         """Equilibrium; every unknown is compatible."""
