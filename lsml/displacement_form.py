@@ -211,6 +211,16 @@ class DisplacementForm(Problem):
         """As in the strain form."""
         return self.strain.part(field)
 
+    def dual(self, x: Vector, g: Vector) -> Vector:
+        """What all pieces of the grid make of the free mean, which each has alike."""
+        own, grid = self.unknowns, self.strain.grid
+        return torch.cat([g[:, :own], grid.sum(g[:, own:])], 1).conj()
+
+    def adjoint(self, x: Vector, g: Vector, answer: Vector) -> Vector:
+        """The free mean counts once, not once for each piece."""
+        own, pieces = self.unknowns, self.strain.grid.pieces
+        return torch.cat([answer[:, :own], answer[:, own:] / pieces], 1).conj()
+
     def residual(self, x: Vector) -> Residual:
         """Equilibrium; every unknown is compatible."""
         force = self.force(x)

@@ -47,9 +47,9 @@ class Slabs:
     def all(self, value: Tensor) -> Tensor:
         """The value that each process has, in the order of their ranks."""
         rows = _flat(value)
-        found = rows.new_empty(self.count * len(rows))
-        dist.all_gather_into_tensor(found, rows, group=self.group)
-        return torch.stack([_shaped(part, value) for part in found.split(len(rows))])
+        found = [torch.empty_like(rows) for _ in range(self.count)]
+        dist.all_gather(found, rows, group=self.group)
+        return torch.stack([_shaped(part, value) for part in found])
 
 
 def _flat(value: Tensor) -> Tensor:
