@@ -109,6 +109,7 @@ def elastic_elements(strain: StrainForm) -> bool:
     elastic = scheme.differential == symmetric_gradient(scheme.grid.ndim)
     phases = isinstance(strain.law, PhaseLaw)
     elements = isinstance(scheme, Multilinear) and scheme.periodic
+    elements = elements and scheme.grid.pieces == 1
     return elements and elastic and phases
 
 

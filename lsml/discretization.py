@@ -161,7 +161,8 @@ class Discretization(ABC):
     def average(self, at: Field) -> Inexact[Tensor, "b k"]:
         """Volume average of a field given at the points, accumulated in float64."""
         points = at.unflatten(1, (self.points, -1)).flatten(3)
-        return points.mean((1, 3), dtype=wide(at.dtype)).to(at.dtype)
+        mean = points.mean((1, 3), dtype=wide(at.dtype))
+        return self.grid.pooled(mean).to(at.dtype)
 
     def located(self, law: L) -> L:
         """The law of the phases at the points of this scheme; that of the voxels."""

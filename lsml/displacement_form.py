@@ -193,7 +193,33 @@ class DisplacementForm(Problem):
 
     def pairing(self, force: Vector, d: Vector) -> PerSample:
         """Work per unit volume."""
-        return dot(force, d) / self.strain.grid.size
+        grid, own = self.strain.grid, self.unknowns
+        work = grid.sum(dot(force[:, :own], d[:, :own]))
+        if force.shape[1] > own:
+            work = work + dot(force[:, own:], d[:, own:])
+        return work / grid.size
+
+    def pooled(self, mean: Tensor) -> Tensor:
+        """As in the strain form."""
+        return self.strain.pooled(mean)
+
+    def whole(self, field: Field) -> Field:
+        """As in the strain form."""
+        return self.strain.whole(field)
+
+    def part(self, field: Field) -> Field:
+        """As in the strain form."""
+        return self.strain.part(field)
+
+    def dual(self, x: Vector, g: Vector) -> Vector:
+        """What all pieces of the grid make of the free mean, which each has alike."""
+        own, grid = self.unknowns, self.strain.grid
+        return torch.cat([g[:, :own], grid.sum(g[:, own:])], 1).conj()
+
+    def adjoint(self, x: Vector, g: Vector, answer: Vector) -> Vector:
+        """The free mean counts once, not once for each piece."""
+        own, pieces = self.unknowns, self.strain.grid.pieces
+        return torch.cat([answer[:, :own], answer[:, own:] / pieces], 1).conj()
 
     def residual(self, x: Vector) -> Residual:
         """Equilibrium; every unknown is compatible."""

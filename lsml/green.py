@@ -53,7 +53,8 @@ class GreenOperator:
     def settle(self, u: Potential) -> Potential:
         """A potential without translation, which no field shows, and held."""
         if self.discretization.moves:
-            u = u - u.flatten(2).mean(2).reshape(*u.shape[:2], *[1] * (u.ndim - 2))
+            mean = self.discretization.grid.mean(u)
+            u = u - mean.reshape(*u.shape[:2], *[1] * (u.ndim - 2))
         return self.held(u)
 
     def held(self, u: Potential) -> Potential:
@@ -88,7 +89,7 @@ class GreenOperator:
         spread = pull.expand(len(self.inverse), 1, *pull.shape)
         drive = self._times_inverse(spread)[:, 0]
         seen = (pull.conj() * drive).sum(1).real
-        largest = seen.flatten(1).amax(1).reshape(-1, *[1] * grid.ndim)
+        largest = grid.greatest(seen.flatten(1).amax(1)).reshape(-1, *[1] * grid.ndim)
         unseen = seen <= SINGULAR * largest
         drive = drive / torch.where(unseen, torch.inf, seen)[:, None]
         hat = grid.fft(values.double()[:, None]).unflatten(0, (len(drive), -1))
@@ -173,6 +174,7 @@ def inverse_stiffness(
     blocks = [slice(i, min(i + step, half[0])) for i in range(0, half[0], step)]
     traces = (trace(discretization.stiffness(matrix, rows), m) for rows in blocks)
     largest = torch.stack([t.flatten(1).amax(1) for t in traces]).amax(0)
+    largest = discretization.grid.greatest(largest)
     inverse = torch.empty(0)
     for rows in blocks:
         part = invert(discretization.stiffness(matrix, rows), m, largest)

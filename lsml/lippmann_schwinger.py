@@ -118,7 +118,7 @@ class LippmannSchwinger(Problem):
 
     def pairing(self, force: Vector, d: Vector) -> PerSample:
         """Volume average of force·d."""
-        return dot(force, d) / self.grid.size
+        return self.grid.sum(dot(force, d)) / self.grid.size
 
     def residual(self, x: Vector) -> Residual:
         """Φ(x) − x."""

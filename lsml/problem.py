@@ -111,7 +111,24 @@ class Problem(ABC):
     def mean_flux(self, x: Vector) -> Inexact[Tensor, "b c"]:
         """Volume average of σ(x), accumulated in float64."""
         flux = self.voxel_flux(x)
-        return flux.flatten(2).mean(2, dtype=wide(flux.dtype)).to(flux.dtype)
+        return self.average(flux)
+
+    def average(self, field: Field) -> Inexact[Tensor, "b c"]:
+        """Volume average of a field per voxel, accumulated in float64."""
+        mean = field.flatten(2).mean(2, dtype=wide(field.dtype))
+        return self.pooled(mean).to(field.dtype)
+
+    def pooled(self, mean: Tensor) -> Tensor:
+        """Average over the cell, of one over the part of it that fields are of."""
+        return mean
+
+    def whole(self, field: Field) -> Field:
+        """Of all parts of the cell, what a network looks at."""
+        return field
+
+    def part(self, field: Field) -> Field:
+        """Of this part, from that of the cell."""
+        return field
 
     def present(self, x: Vector) -> tuple["Problem", Vector]:
         """The problem, and its unknown, in which the answer x is handed out."""

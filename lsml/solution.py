@@ -13,7 +13,6 @@ from torch import Tensor
 from lsml.convergence_error import ConvergenceError as ConvergenceError
 from lsml.displacement_form import DisplacementForm
 from lsml.error_bound import error_bound
-from lsml.numerics import wide
 from lsml.problem import Problem
 from lsml.state import SolveState, Status
 from lsml.statistics import PhaseStatistics, phase_statistics
@@ -98,8 +97,7 @@ class Solution:
     def mean_strain(self) -> Inexact[Tensor, "b c"]:
         """Volume average of ε."""
         with torch.set_grad_enabled(self.tracked):
-            field = self.problem.voxel_field(self.state.x)
-            return field.flatten(2).mean(2, dtype=wide(field.dtype)).to(field.dtype)
+            return self.problem.average(self.problem.voxel_field(self.state.x))
 
     @property
     def mean_stress(self) -> Inexact[Tensor, "b c"]:
@@ -116,7 +114,7 @@ class Solution:
         """
         with torch.set_grad_enabled(self.tracked):
             density = self.form.law.energy(self._field)
-        return density.flatten(1).mean(1, dtype=torch.float64)
+        return self.problem.pooled(density.flatten(1).mean(1, dtype=torch.float64))
 
     @property
     def internal(self) -> Mapping[str, Inexact[Tensor, "b *v"]]:

@@ -7,6 +7,7 @@ not be compatible: x is the field at the quadrature points.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from operator import methodcaller
 
 import torch
@@ -146,6 +147,18 @@ class StrainForm(Problem):
             return field
         return field.repeat(1, q, *[1] * self.grid.ndim)
 
+    def pooled(self, mean: Tensor) -> Tensor:
+        """Of the pieces of the grid."""
+        return self.grid.pooled(mean)
+
+    def whole(self, field: Field) -> Field:
+        """Of all pieces of the grid."""
+        return self.grid.gather(field)
+
+    def part(self, field: Field) -> Field:
+        """Of this piece of the grid."""
+        return self.grid.part(field)
+
     def field(self, x: Vector) -> Field:
         """The unknown itself."""
         return x
@@ -160,7 +173,8 @@ class StrainForm(Problem):
         apart = not self.discretization.periodic
         if image is None or apart or self.green.free is not None:
             return None
-        return Specimen(image, self.load.field)
+        whole = image._replace(labels=self.grid.gather(image.labels))
+        return Specimen(whole, self.load.field)
 
     def from_component(self, values: Voxels, component: int) -> Vector:
         """A compatible field; at least energy, closed form per frequency."""
@@ -213,7 +227,8 @@ class StrainForm(Problem):
 
     def pairing(self, force: Vector, d: Vector) -> PerSample:
         """Mean over voxels and points of force·d."""
-        return dot(force, d) / (self.grid.size * self.discretization.points)
+        work = self.grid.sum(dot(force, d))
+        return work / (self.grid.size * self.discretization.points)
 
     def residual(self, x: Vector) -> Residual:
         """Φ(x) − x, which sees what is out of balance and what is incompatible."""
@@ -254,15 +269,17 @@ class StrainForm(Problem):
         """√<σ, C⁰⁻¹ σ> of the flux at x̄, of which the residual is a part."""
         inverse = Uniform(torch.linalg.inv(self.reference.matrix))
         law, shares = self.law.census() or (self.law, self._equal_shares())
+        shares = shares * self.grid.share
         places = shares.shape[1:]
         uniform = self.background.reshape(*self.background.shape, *[1] * len(places))
         flux = law(uniform.expand(*self.background.shape, *places))
         work = (flux.conj() * inverse(flux)).real.sum(1)
         work = work.unflatten(0, (len(shares), -1))
-        return root((work.double() * shares[:, None]).flatten(2).sum(2).flatten())
+        square = (work.double() * shares[:, None]).flatten(2).sum(2).flatten()
+        return root(self.grid.sum(square))
 
     def _equal_shares(self) -> Float[Tensor, "one *n"]:
-        shares = torch.full(self.grid.shape, 1 / self.grid.size, dtype=torch.float64)
+        shares = torch.ones(self.grid.shape, dtype=torch.float64) / prod(self.grid.shape)
         return shares[None].to(self.background.device)
 
 

@@ -136,7 +136,7 @@ class LearnedRule(nn.Module, ABC):
         """Look at microstructure and load, and take the field of x for y_0."""
         specimen = self._specimen(problem)
         self._compare(specimen)
-        field = problem.voxel_field(x)[:, list(self.components)]
+        field = problem.whole(problem.voxel_field(x)[:, list(self.components)])
         labels = ranks(specimen)
         return x, self.begin(labels, self.amplitudes(specimen.mean), field)
 
@@ -149,7 +149,7 @@ class LearnedRule(nn.Module, ABC):
     ) -> tuple[Vector, Memory]:
         """One pass, and the compatible field that belongs to its output."""
         memory = self.advance(memory, min(it.k, self.passes - 1))
-        field = self.output(memory).to(it.x.dtype)
+        field = problem.part(self.output(memory).to(it.x.dtype))
         return completed(problem, field, self.components), memory
 
     def _specimen(self, problem: Problem) -> Specimen:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from lsml.discretization import Differential
-from lsml.grid import Grid
+from lsml.grid import Grid, Piece
 from lsml.law import PhaseLaw
 from lsml.physics.assemble import assemble, fit, on_device
 from lsml.physics.discretization import discretization as scheme_named
@@ -75,7 +75,9 @@ def cell(
     image = as_labels(labels, ndim, options.device)
     coefficients, entries = table
     check_range(image, coefficients.shape[1])
-    grid = Grid(tuple(image.shape[1:]), edges(options.spacing, ndim))
+    maker = labels.grid if isinstance(labels, Piece) else Grid
+    grid = maker(tuple(image.shape[1:]), edges(options.spacing, ndim))
+    coefficients = grid.shared(coefficients)
     scheme = scheme_named(options.discretization, grid, differential)
     scheme = with_faces(scheme, options.faces, options.discretization)
     sizes = coefficients.shape[1], differential.components

@@ -101,7 +101,6 @@ def two_phase(  # noqa: PLR0913 (the options of lsml.solve)
         known = ndim if ndim in (2, 3) else None
         image = as_labels(labels, known, device)
         load = make_load(strain=[1e-3] + [0.0] * (components(image.ndim - 1) - 1))
-        labels = image
     if phases is None:
         phases = _soft_and_stiff(10.0 if contrast is None else contrast)
     elif contrast is not None:

@@ -143,7 +143,8 @@ def idle(law: PhaseLaw, scheme: Discretization) -> Bool[Tensor, "s c"]:
     none = torch.zeros(s, c, dtype=torch.bool)
     if not (scheme.periodic and bool(empty.any())):
         return none.to(law.labels.device)
-    for k, (image, pores) in enumerate(zip(law.labels, empty, strict=True)):
+    images = scheme.grid.gather(law.labels)
+    for k, (image, pores) in enumerate(zip(images, empty, strict=True)):
         if bool(pores.any()):
             solid = (~pores)[image.long()].cpu().numpy()
             none[k] = _unstrained(differential, windings(solid, faces=False))

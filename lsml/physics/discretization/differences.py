@@ -66,16 +66,21 @@ class Differences(Discretization):
         for c, m, axis, weight in self.differential.terms:
             a, h = axis - self.grid.ndim, self.grid.spacing[axis]
             v = u[:, m]
-            near, far = (v, v.roll(-1, a)) if self.ahead[m][axis] else (v.roll(1, a), v)
+            near, far = self._ends(v, a, self.ahead[m][axis])
             out[:, c].add_(far - near, alpha=weight / h)
         return out
+
+    def _ends(self, v: Tensor, a: int, ahead: bool) -> tuple[Tensor, Tensor]:
+        """What a difference is taken of: a value and its neighbour, near end first."""
+        other = self.grid.roll(v, -1 if ahead else 1, a)
+        return (v, other) if ahead else (other, v)
 
     def _transpose(self, flux: Field) -> Potential:
         out = flux.new_zeros(len(flux), self.differential.potentials, *self.grid.shape)
         for c, m, axis, weight in self.differential.terms:
             a, h = axis - self.grid.ndim, self.grid.spacing[axis]
             v = flux[:, c]
-            near, far = (v, v.roll(1, a)) if self.ahead[m][axis] else (v.roll(-1, a), v)
+            far, near = self._ends(v, a, not self.ahead[m][axis])
             out[:, m].add_(far - near, alpha=weight / h)
         return out
 

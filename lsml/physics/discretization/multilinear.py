@@ -153,11 +153,15 @@ class Multilinear(Discretization):
 
     def _wrap(self, u: Tensor) -> Tensor:
         """Values at all corners of the voxels."""
-        return wrap(u, self.grid.ndim)
+        for axis in self.grid.axes:
+            u = self.grid.wrap(u, axis)
+        return u
 
     def _fold(self, v: Tensor) -> Tensor:
         """Its transpose."""
-        return fold(v, self.grid.ndim)
+        for axis in self.grid.axes:
+            v = self.grid.fold(v, axis)
+        return v
 
     def _load(self, flux: Field, axis: int) -> Tensor:
         """What drives ∂u/∂axis, (b, [q or 1] × d, m, *n)."""
@@ -192,19 +196,3 @@ def ends(v: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """Views of the corners at the near and at the far end of each voxel."""
     n = v.shape[axis] - 1
     return v.narrow(axis, 0, n), v.narrow(axis, 1, n)
-
-
-def wrap(v: Tensor, d: int) -> Tensor:
-    """Repeat the first corner of each axis after the last: n + 1 corners."""
-    for axis in range(-d, 0):
-        v = torch.cat([v, v.narrow(axis, 0, 1)], axis)
-    return v
-
-
-def fold(v: Tensor, d: int) -> Tensor:
-    """Transpose of ``wrap``, in place."""
-    for axis in range(-d, 0):
-        n = v.shape[axis] - 1
-        v.narrow(axis, 0, 1).add_(v.narrow(axis, n, 1))
-        v = v.narrow(axis, 0, n)
-    return v

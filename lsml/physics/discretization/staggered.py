@@ -39,7 +39,7 @@ class Staggered(Differences):
         places = self.places
         entries = tuple(e for e in law.entries if _stays(law, e, places))
         seen = StaggeredLaw(
-            law.labels, law.coefficients, entries, law.eigenfield, places
+            law.labels, law.coefficients, entries, law.eigenfield, self.grid, places
         )
         return seen  # type: ignore[return-value]
 
@@ -85,9 +85,11 @@ class StaggeredLaw(PhaseLaw):
 
     Attributes
     ----------
+    grid : tells the neighbours of a voxel.
     places : of each component.
     """
 
+    grid: Grid = Grid((1,), (1.0,))
     places: tuple[Place, ...] = ()
 
     def census(self) -> "tuple[PhaseLaw, Float[Tensor, 's p']] | None":
@@ -97,31 +99,33 @@ class StaggeredLaw(PhaseLaw):
     def moduli(self) -> list[Tensor]:
         """Harmonic means over the voxels that meet at each place."""
         moduli = self.spread(self.coefficients)
-        return [harmonic(moduli[g], self._axes(i)) for i, _, g in self.entries]
+        return [
+            harmonic(moduli[g], self.grid, self._axes(i)) for i, _, g in self.entries
+        ]
 
     def eigenfields(self) -> list[Tensor]:
         """Arithmetic means, as of springs in a row."""
         assert self.eigenfield is not None
         fields = self.spread(self.eigenfield)
-        return [average(v, self._axes(c)) for c, v in enumerate(fields)]
+        return [average(v, self.grid, self._axes(c)) for c, v in enumerate(fields)]
 
     def _axes(self, component: int) -> Place:
         d = self.labels.ndim - 1
         return tuple(a - d for a in self.places[component])
 
 
-def average(v: Tensor, axes: Place) -> Tensor:
+def average(v: Tensor, grid: Grid, axes: Place) -> Tensor:
     """Mean of each voxel and those behind it along some axes."""
     for a in axes:
-        v = (v + v.roll(1, a)) / 2
+        v = (v + grid.roll(v, 1, a)) / 2
     return v
 
 
-def harmonic(v: Tensor, axes: Place) -> Tensor:
+def harmonic(v: Tensor, grid: Grid, axes: Place) -> Tensor:
     """Its harmonic counterpart; 0 where one of them is 0."""
     if not axes:
         return v
     empty = v == 0
-    compliance = average(1 / torch.where(empty, 1.0, v), axes)
-    touched = average(empty.to(v.real.dtype), axes) > 0
+    compliance = average(1 / torch.where(empty, 1.0, v), grid, axes)
+    touched = average(empty.to(v.real.dtype), grid, axes) > 0
     return torch.where(touched, 0.0, 1 / compliance)
