@@ -111,7 +111,7 @@ class Grid:
         return v
 
     def part(self, v: Tensor) -> Tensor:
-        """This piece, of the whole cell."""
+        """Of the whole cell, the piece that this is."""
         return v
 
     def fft(self, field: Float[Tensor, "b c *n"]) -> Complex[Tensor, "b c *m"]:

@@ -279,7 +279,9 @@ class StrainForm(Problem):
         return root(self.grid.sum(square))
 
     def _equal_shares(self) -> Float[Tensor, "one *n"]:
-        shares = torch.ones(self.grid.shape, dtype=torch.float64) / prod(self.grid.shape)
+        shares = torch.ones(self.grid.shape, dtype=torch.float64) / prod(
+            self.grid.shape
+        )
         return shares[None].to(self.background.device)
 
 

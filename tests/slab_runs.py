@@ -5,14 +5,15 @@ comes out, gathered and written by the first process.
 """
 
 import sys
+from itertools import product
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
 import lsml
-from lsml.physics.loads import Load
 from lsml.distributed import Slab, Slabs, join
+from lsml.physics.loads import Load
 
 SCHEMES = ("fourier", "rotated", "hex8", "hex8-bbar", "staggered", "forward")
 SHAPES = {"uneven": (7, 4, 5), "even": (8, 6, 4), "plane": (9, 10)}
@@ -30,7 +31,7 @@ def load(ndim: int) -> Load:
     strain: list[float | None] = [1e-3, None, 5e-4]
     stress: list[float | None] = [None, 0.0, None]
     if ndim == 3:
-        strain, stress = strain + [2e-4, 0.0, 0.0], stress + [None] * 3
+        strain, stress = [*strain, 2e-4, 0.0, 0.0], [*stress, None, None, None]
     return lsml.load(strain=strain, stress=stress)
 
 
@@ -90,35 +91,48 @@ def effective(labels: object) -> torch.Tensor:
     return torch.stack([found.stiffness.diagonal(dim1=1, dim2=2), found.lower])
 
 
+def cut(shape: tuple[int, ...], slabs: Slabs | None) -> object:
+    """The image, or the rows of it that a process has."""
+    whole = image(shape)
+    if slabs is None:
+        return whole
+    return Slab(whole[:, slabs.rows(shape[0])], slabs, shape[0])
+
+
+def joined(values: torch.Tensor, slabs: Slabs | None, n: int) -> torch.Tensor:
+    """A field of n rows, from its slabs."""
+    if slabs is None or values.ndim < 4:
+        return values
+    first = values[:, :, :1]
+    shape = [-1, -1, -1, *[-1] * (values.ndim - 3)]
+    like = []
+    for rows in slabs.counts(n):
+        shape[2] = rows
+        like.append(first.expand(shape))
+    return torch.cat(slabs.exchange([values] * slabs.count, like), 2)
+
+
 def everything(slabs: Slabs | None) -> Fields:
     """All of it, on the slab of a process or on the whole cell."""
-
-    def cut(shape: tuple[int, ...]) -> object:
-        whole = image(shape)
-        if slabs is None:
-            return whole
-        return Slab(whole[:, slabs.rows(shape[0])], slabs, shape[0])
-
-    def joined(values: torch.Tensor, n: int) -> torch.Tensor:
-        if slabs is None or values.ndim < 4:
-            return values
-        like = [values[:, :, :1].expand(-1, -1, rows, *values.shape[3:]) for rows in slabs.counts(n)]
-        return torch.cat(slabs.exchange([values] * slabs.count, like), 2)
-
     found: Fields = {}
-    for name, shape in SHAPES.items():
-        for scheme in SCHEMES:
-            for what, values in solved(cut(shape), scheme, len(shape)).items():
-                found[f"{name} {scheme} {what}"] = joined(values, shape[0])
+    for (name, shape), scheme in product(SHAPES.items(), SCHEMES):
+        for what, values in solved(cut(shape, slabs), scheme, len(shape)).items():
+            found[f"{name} {scheme} {what}"] = joined(values, slabs, shape[0])
+    uneven = cut(SHAPES["uneven"], slabs)
     for scheme in ("fourier", "rotated", "staggered"):
-        found[f"slope {scheme}"] = sloped(cut(SHAPES["uneven"]), scheme, 3)
-    found["network"] = joined(predicted(cut(SHAPES["uneven"])), 7)
-    found["effective"] = effective(cut(SHAPES["even"]))
+        found[f"slope {scheme}"] = sloped(uneven, scheme, 3)
+    found["network"] = joined(predicted(uneven), slabs, 7)
+    found["effective"] = effective(cut(SHAPES["even"], slabs))
     return found
 
 
 if __name__ == "__main__":
-    rank, count, store, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+    rank, count, store, out = (
+        int(sys.argv[1]),
+        int(sys.argv[2]),
+        sys.argv[3],
+        sys.argv[4],
+    )
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", init_method=f"file://{store}", rank=rank, world_size=count

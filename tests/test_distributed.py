@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from slab_runs import SCHEMES, SHAPES, everything
 
 HERE = Path(__file__).parent
@@ -51,7 +50,9 @@ def test_conjugate_gradients_end_at_the_same_field(alone, slabs, shape, scheme):
         name = f"{shape} {scheme} {what}"
         assert apart(slabs[name].double(), alone[name].double()) <= 1e-9, what
     numbers = f"{shape} {scheme} numbers"
-    torch.testing.assert_close(slabs[numbers][:, 0], alone[numbers][:, 0], rtol=1e-9, atol=0)
+    torch.testing.assert_close(
+        slabs[numbers][:, 0], alone[numbers][:, 0], rtol=1e-9, atol=0
+    )
     assert bool((slabs[numbers][:, 1] <= 1e-12).all())
 
 
@@ -69,4 +70,6 @@ def test_a_network_predicts_what_it_predicts_alone(alone, slabs):
 
 def test_stiffness_and_its_bounds_are_those_of_the_whole(alone, slabs):
     """Load cases that take their averages from one slab."""
-    torch.testing.assert_close(slabs["effective"], alone["effective"], rtol=1e-8, atol=0)
+    torch.testing.assert_close(
+        slabs["effective"], alone["effective"], rtol=1e-8, atol=0
+    )

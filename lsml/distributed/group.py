@@ -10,12 +10,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR")
 TIMEOUT = 300.0  # seconds after which a silent peer is given up
 
 
 @dataclass(frozen=True)
 class Slabs:
-    """This process and its peers: ``rank`` of ``count``."""
+    """A process among those that share a cell: ``rank`` of ``count``."""
 
     rank: int
     count: int
@@ -66,7 +67,7 @@ def _shaped(numbers: Tensor, like: Tensor) -> Tensor:
 
 
 def join(backend: str | None = None, timeout: float = TIMEOUT) -> Slabs:
-    """This process among those that `torchrun` has started.
+    """Of the processes that `torchrun` has started, the present one.
 
     Parameters
     ----------
@@ -80,11 +81,11 @@ def join(backend: str | None = None, timeout: float = TIMEOUT) -> Slabs:
         The process was not started by `torchrun`, or NCCL without GPUs.
     """
     if not dist.is_initialized():
-        missing = [n for n in ("RANK", "WORLD_SIZE", "MASTER_ADDR") if n not in os.environ]
+        missing = [name for name in NEEDED if name not in os.environ]
         if missing:
             raise ValueError(
-                f"lsml.distributed needs the environment that torchrun sets ({missing[0]} "
-                "is not set): start with torchrun --nproc-per-node N"
+                f"lsml.distributed needs what torchrun sets, and {missing[0]} is not set: "
+                "start with torchrun --nproc-per-node N"
             )
         local = int(os.environ.get("LOCAL_RANK", "0"))
         gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -92,8 +93,8 @@ def join(backend: str | None = None, timeout: float = TIMEOUT) -> Slabs:
         chosen = backend or ("nccl" if own else "gloo")
         if chosen == "nccl" and not own:
             raise ValueError(
-                f"backend 'nccl' needs a GPU for each process of this machine, which has "
-                f"{gpus}: use 'gloo'"
+                "backend 'nccl' needs a GPU for each process of this machine, which "
+                f"has {gpus}: use 'gloo'"
             )
         if chosen == "nccl":
             torch.cuda.set_device(local)

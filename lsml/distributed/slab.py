@@ -61,7 +61,9 @@ class SlabGrid(Grid):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.ndim < 2:
-            raise ValueError("a cell of one axis cannot be cut into slabs: solve it alone")
+            raise ValueError(
+                "a cell of one axis cannot be cut into slabs: solve it alone"
+            )
         columns = self._columns
         if min(self.n, columns) < self.slabs.count:
             raise ValueError(
@@ -115,7 +117,7 @@ class SlabGrid(Grid):
         """Along the first axis to the first layer of the next slab."""
         if axis != -self.ndim:
             return super().fold(v, axis)
-        return Unhalo.apply(v, self.slabs, self._cut, (0, 1))  # type: ignore[no-any-return,no-untyped-call]
+        return Unhalo.apply(v, self.slabs, self._cut, (0, 1))  # type: ignore[no-untyped-call]
 
     def roll(self, v: Tensor, shift: int, axis: int) -> Tensor:
         """Along the first axis from the slabs behind or ahead."""
@@ -125,7 +127,7 @@ class SlabGrid(Grid):
         return self._halo(v, (behind, ahead)).narrow(axis, ahead, v.shape[axis])
 
     def _halo(self, v: Tensor, more: tuple[int, int]) -> Tensor:
-        return Halo.apply(v, self.slabs, self._cut, more)  # type: ignore[no-any-return,no-untyped-call]
+        return Halo.apply(v, self.slabs, self._cut, more)  # type: ignore[no-untyped-call]
 
     @property
     def _cut(self) -> tuple[int, int]:
@@ -141,11 +143,12 @@ class SlabGrid(Grid):
         """All slabs, on every process."""
         whole_numbers = not (v.is_floating_point() or v.is_complex())
         v = v.int() if whole_numbers else v  # slabs may hold their labels differently
-        return Gathered.apply(v, self.slabs, self._cut)  # type: ignore[no-any-return,no-untyped-call]
+        return Gathered.apply(v, self.slabs, self._cut)  # type: ignore[no-untyped-call]
 
     def part(self, v: Tensor) -> Tensor:
         """The rows of this process."""
-        return v[(..., self.slabs.rows(self.n), *[slice(None)] * (self.ndim - 1))]
+        rows = self.slabs.rows(self.n)
+        return v.narrow(-self.ndim, rows.start, rows.stop - rows.start)
 
     def fft(self, field: Float[Tensor, "b c *n"]) -> Complex[Tensor, "b c *m"]:
         """Half spectrum, in slabs along the second axis."""

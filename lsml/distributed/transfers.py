@@ -70,9 +70,7 @@ def transposed(
     (axis, length), (other, columns) = cut, new
     mine = slabs.counts(columns)[slabs.rank]
     parts = v.split(slabs.counts(columns), other)
-    like = [
-        _shape_of(v, {axis: rows, other: mine}) for rows in slabs.counts(length)
-    ]
+    like = [_shape_of(v, {axis: rows, other: mine}) for rows in slabs.counts(length)]
     return torch.cat(slabs.exchange(parts, like), axis)
 
 
@@ -92,7 +90,11 @@ class Gathered(torch.autograd.Function):
         slabs, (axis, length) = ctx.arguments
         parts = g.split(slabs.counts(length), axis)
         mine = parts[slabs.rank]
-        return torch.stack(slabs.exchange(parts, [mine] * slabs.count)).sum(0), None, None
+        return (
+            torch.stack(slabs.exchange(parts, [mine] * slabs.count)).sum(0),
+            None,
+            None,
+        )
 
 
 class Halo(torch.autograd.Function):
@@ -135,13 +137,9 @@ def halo(
     """Rows that others have are sent by them, in the order in which they are asked."""
     axis, length = cut
     wanted = [_beyond(slabs, length, more, rank) for rank in range(slabs.count)]
-    parts = [
-        v.index_select(axis, _index(v, _of(rows, slabs.rank))) for rows in wanted
-    ]
+    parts = [v.index_select(axis, _index(v, _of(rows, slabs.rank))) for rows in wanted]
     mine = wanted[slabs.rank]
-    like = [
-        _shape_of(v, {axis: len(_of(mine, rank))}) for rank in range(slabs.count)
-    ]
+    like = [_shape_of(v, {axis: len(_of(mine, rank))}) for rank in range(slabs.count)]
     received = torch.cat(slabs.exchange(parts, like), axis)
     order = _order(mine)
     before = received.index_select(axis, _index(v, order[: more[0]]))
@@ -156,10 +154,14 @@ def unhalo(
     (axis, length), (before, after) = cut, more
     wanted = [_beyond(slabs, length, more, rank) for rank in range(slabs.count)]
     own = w.shape[axis] - before - after
-    extra = torch.cat([w.narrow(axis, 0, before), w.narrow(axis, before + own, after)], axis)
+    extra = torch.cat(
+        [w.narrow(axis, 0, before), w.narrow(axis, before + own, after)], axis
+    )
     mine = wanted[slabs.rank]
     parts = [
-        extra.index_select(axis, _index(w, [i for i, row in enumerate(mine) if row[0] == k]))
+        extra.index_select(
+            axis, _index(w, [i for i, row in enumerate(mine) if row[0] == k])
+        )
         for k in range(slabs.count)
     ]
     v = w.narrow(axis, before, own).clone()
@@ -170,9 +172,7 @@ def unhalo(
     return v
 
 
-def _beyond(
-    slabs: Slabs, length: int, more: tuple[int, int], rank: int
-) -> list[Row]:
+def _beyond(slabs: Slabs, length: int, more: tuple[int, int], rank: int) -> list[Row]:
     """Rows before and after the slab of a process: whose they are, and which."""
     counts = slabs.counts(length)
     owners = [(k, i) for k, count in enumerate(counts) for i in range(count)]

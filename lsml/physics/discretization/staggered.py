@@ -19,6 +19,7 @@ from lsml.grid import Grid
 from lsml.law import Entry, PhaseLaw
 from lsml.physics.discretization.differences import Differences
 
+POINT = Grid((1,), (1.0,))
 L = TypeVar("L")
 Place = tuple[int, ...]  # axes along which something stands half a voxel back
 
@@ -89,7 +90,7 @@ class StaggeredLaw(PhaseLaw):
     places : of each component.
     """
 
-    grid: Grid = Grid((1,), (1.0,))
+    grid: Grid = POINT
     places: tuple[Place, ...] = ()
 
     def census(self) -> "tuple[PhaseLaw, Float[Tensor, 's p']] | None":
