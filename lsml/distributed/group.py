@@ -84,7 +84,7 @@ def join(backend: str | None = None, timeout: float = TIMEOUT) -> Slabs:
         missing = [name for name in NEEDED if name not in os.environ]
         if missing:
             raise ValueError(
-                f"lsml.distributed needs what torchrun sets, and {missing[0]} is not set: "
+                f"lsml.distributed needs what torchrun sets; {missing[0]} is not set: "
                 "start with torchrun --nproc-per-node N"
             )
         local = int(os.environ.get("LOCAL_RANK", "0"))
