@@ -143,6 +143,11 @@ class Grid:
 class Piece(Protocol):
     """Labels of a part of a cell, which know the grid that they are on."""
 
+    @property
+    def labels(self) -> object:
+        """Of the voxels of this part."""
+        ...
+
     def grid(self, shape: tuple[int, ...], spacing: tuple[float, ...]) -> Grid:
         """That of so many voxels of this part."""
         ...

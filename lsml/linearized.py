@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from lsml.problem import Problem, Residual
 from lsml.typing import Codes, Field, PerSample, Tags, Vector
@@ -57,6 +58,18 @@ class Linearized(Problem):
     def flux(self, x: Vector) -> Field:
         """Flux at the end of the increment."""
         return self.problem.flux(self.x + x)
+
+    def pooled(self, mean: Tensor) -> Tensor:
+        """As in the problem."""
+        return self.problem.pooled(mean)
+
+    def whole(self, field: Field) -> Field:
+        """As in the problem."""
+        return self.problem.whole(field)
+
+    def part(self, field: Field) -> Field:
+        """As in the problem."""
+        return self.problem.part(field)
 
     def bounds(self) -> tuple[PerSample, PerSample]:
         """As in the problem, if that is linear."""

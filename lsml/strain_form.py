@@ -53,6 +53,7 @@ class StrainForm(Problem):
     def tags(self) -> Tags:
         """Those of the law, and of a potential; incompatible fields take an exact Γ."""
         known: Tags = self.law.tags | {"compatible"}
+        known |= {"whole"} if self.grid.pieces == 1 else set()
         return known if self.exact else known - {"resolvable"}
 
     @cached_property

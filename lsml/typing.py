@@ -24,5 +24,6 @@ Tag: TypeAlias = Literal[
     "bounded",
     "resolvable",
     "absorbing",
+    "whole",
 ]
 Tags: TypeAlias = frozenset[Tag]

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
@@ -36,9 +35,6 @@ class Slab:
     labels: Any
     slabs: Slabs
     n: int
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self.labels, dtype)
 
     def grid(self, shape: tuple[int, ...], spacing: tuple[float, ...]) -> "SlabGrid":
         """The grid that these labels are on."""

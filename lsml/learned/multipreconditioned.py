@@ -111,7 +111,7 @@ class Multipreconditioned(nn.Module):
     """
 
     requires: ClassVar[Tags] = frozenset(
-        {"linear", "compatible", "symmetric", "positive"}
+        {"linear", "compatible", "symmetric", "positive", "whole"}
     )
 
     def __init__(

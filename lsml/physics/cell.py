@@ -15,7 +15,7 @@ from lsml.law import PhaseLaw
 from lsml.physics.assemble import assemble, fit, on_device
 from lsml.physics.discretization import discretization as scheme_named
 from lsml.physics.discretization.faces import with_faces
-from lsml.physics.labels import as_labels, check_range
+from lsml.physics.labels import as_labels, check_range, voxels_of
 from lsml.physics.loads import Load
 from lsml.physics.moduli import Stiffness
 from lsml.physics.percolation import check_load
@@ -72,7 +72,7 @@ def cell(
         One sentence naming the argument, what was given and what was expected.
     """
     words, differential = physics.differential.words, physics.differential
-    image = as_labels(labels, ndim, options.device)
+    image = as_labels(voxels_of(labels), ndim, options.device)
     coefficients, entries = table
     check_range(image, coefficients.shape[1])
     maker = labels.grid if isinstance(labels, Piece) else Grid

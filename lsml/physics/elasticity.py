@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lsml.mandel import DIMENSION, components, projectors, symmetric_gradient
 from lsml.physics.cell import Faces, Options, Physics, Spacing, cell, edges
-from lsml.physics.labels import as_labels
+from lsml.physics.labels import as_labels, voxels_of
 from lsml.physics.loads import NAMES, Load
 from lsml.physics.loads import load as make_load
 from lsml.physics.moduli import Stiffness, isotropic
@@ -99,7 +99,7 @@ def two_phase(  # noqa: PLR0913 (the options of lsml.solve)
     if load is None:
         ndim = None if spacing is None else len(edges(spacing, 3))
         known = ndim if ndim in (2, 3) else None
-        image = as_labels(labels, known, device)
+        image = as_labels(voxels_of(labels), known, device)
         load = make_load(strain=[1e-3] + [0.0] * (components(image.ndim - 1) - 1))
     if phases is None:
         phases = _soft_and_stiff(10.0 if contrast is None else contrast)

@@ -5,6 +5,8 @@ import torch
 from jaxtyping import Integer
 from torch import Tensor
 
+from lsml.grid import Piece
+
 LARGEST = 2**31 - 1  # as far as an int32 counts
 
 
@@ -42,6 +44,11 @@ def as_labels(
     if high > LARGEST:
         raise ValueError(f"labels contain {high}, must be at most {LARGEST}")
     return image.to(torch.uint8 if high < 256 else torch.int32)
+
+
+def voxels_of(labels: object) -> object:
+    """Labels themselves, or those that a part of a cell has."""
+    return labels.labels if isinstance(labels, Piece) else labels
 
 
 def check_range(labels: Integer[Tensor, "s *n"], phases: int) -> None:

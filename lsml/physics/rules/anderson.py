@@ -124,7 +124,8 @@ class Anderson(Rule):
         self, problem: Problem, it: Iterate, g: Vector, memory: Window
     ) -> Window:
         """The window with the newest differences in the place of the oldest."""
-        started = memory.step.flatten(1).abs().amax(1) > 0
+        moved = memory.step.flatten(1).abs().amax(1) > 0
+        started = problem.pooled(moved.double()) > 0
         on = per_sample(started, g)
         r = Residual(
             torch.where(on, it.residual.force - memory.force, 0),

@@ -49,7 +49,7 @@ class DeflatedCG(Rule):
 
     space: CoarseSpace
     requires: ClassVar[Tags] = frozenset(
-        {"linear", "compatible", "symmetric", "positive"}
+        {"linear", "compatible", "symmetric", "positive", "whole"}
     )
 
     def init(self, problem: Problem, x: Vector, k: int) -> tuple[Vector, Deflated]:

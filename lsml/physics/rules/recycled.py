@@ -41,7 +41,7 @@ class Recycled(Rule):
 
     vectors: int = 8
     window: int | None = None
-    requires: ClassVar[Tags] = ConjugateGradient.requires
+    requires: ClassVar[Tags] = ConjugateGradient.requires | {"whole"}
 
     def __post_init__(self) -> None:
         if self.vectors < 1 or self.kept <= 2 * self.vectors:
