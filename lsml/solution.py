@@ -13,6 +13,7 @@ from torch import Tensor
 from lsml.convergence_error import ConvergenceError as ConvergenceError
 from lsml.displacement_form import DisplacementForm
 from lsml.error_bound import error_bound
+from lsml.io.asked import Provenance
 from lsml.problem import Problem
 from lsml.state import SolveState, Status
 from lsml.statistics import PhaseStatistics, phase_statistics
@@ -40,6 +41,7 @@ class Solution:
     tracked : whether fields and averages carry a graph to moduli and load.
     predicted : a learned rule's own output (b, channels, *n), in strain units; `strain`
         is the compatible field that belongs to it. None for other rules.
+    provenance : what the solve was asked for; None if it was put together otherwise.
     """
 
     problem: Problem
@@ -51,6 +53,7 @@ class Solution:
     engine: str = "eager"
     tracked: bool = False
     predicted: Float[Tensor, "b o *n"] | None = None
+    provenance: Provenance | None = None
 
     @property
     def status(self) -> Codes:
@@ -244,10 +247,21 @@ class Solution:
         return self
 
     def save(self, path: str | Path) -> Path:
-        """Write fields, averages, history and options to HDF5; see `lsml.io.hdf5`."""
-        from lsml.io.hdf5 import write_solution
+        """Write it in the format of the extension, see :mod:`lsml.saving`.
 
-        return write_solution(self, path)
+        ``.h5`` keeps everything, ``.xdmf`` makes ParaView open that, ``.vti`` has the
+        fields of the first sample, ``.npz`` arrays, ``.json`` numbers, ``.png`` a
+        picture.
+
+        Raises
+        ------
+        ValueError, OSError
+            Another extension, or the file cannot be written; what was there before is
+            untouched.
+        """
+        from lsml.saving import save
+
+        return save(self, path)
 
     def to_vtk(self, path: str | Path, sample: int = 0) -> Path:
         """Write labels and fields of one sample to a `.vti` that ParaView opens."""

@@ -23,13 +23,12 @@ from lsml.cli.options import (
     problem_options,
 )
 from lsml.cli.outcome import (
-    check_free,
     exit_unless_solved,
     numbers,
     print_json,
     print_table,
-    write_json,
 )
+from lsml.cli.outputs import TensorOut, check_tensor_out
 from lsml.engineering import EngineeringConstants
 from lsml.homogenization import EffectiveStiffness
 from lsml.io.labels import read_labels
@@ -50,10 +49,8 @@ def homogenize(  # noqa: PLR0913 (the command's options)
     ] = "certified",
     max_iter: MaxIter = 1000,
     dataset: Dataset = None,
+    out: TensorOut = None,
     spacing: Spacing = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Write what --json prints to this .json.")
-    ] = None,
     as_json: Json = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -62,8 +59,7 @@ def homogenize(  # noqa: PLR0913 (the command's options)
     Exit status 0 solved, 1 not converged, 2 bad input, 130 stopped by Ctrl-C, with
     the intervals so far.
     """
-    if out is not None:
-        check_free(out, overwrite)
+    check_tensor_out(out, overwrite)
     options = problem_options(contrast, discretization, spacing)
     with interrupts() as interrupt:
         effective = lsml.homogenization.homogenize(
@@ -78,16 +74,18 @@ def homogenize(  # noqa: PLR0913 (the command's options)
             **options,
         )
         if out is not None:
-            write_json(summary(effective), out)
+            effective.save(out)
     if as_json:
-        print_json(summary(effective))
+        print_json(summary(effective, out))
     else:
         for sample in range(len(effective.stiffness)):
             _tell(effective, sample)
+        if out is not None:
+            typer.echo(f"{out}: the result")
     exit_unless_solved({"": effective.solution})
 
 
-def summary(effective: EffectiveStiffness) -> dict[str, object]:
+def summary(effective: EffectiveStiffness, out: Path | None) -> dict[str, object]:
     """What a program wants to know."""
     constants = effective.engineering()
     return {
@@ -102,6 +100,7 @@ def summary(effective: EffectiveStiffness) -> dict[str, object]:
         "status": [Status(c).name for c in effective.solution.status.tolist()],
         "converged": bool(effective.solution.converged.all()),
         "seconds": dict(effective.solution.timings),
+        "out": None if out is None else str(out),
     }
 
 

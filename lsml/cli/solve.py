@@ -22,12 +22,12 @@ from lsml.cli.options import (
     weights_by_name,
 )
 from lsml.cli.outcome import (
-    check_free,
     exit_unless_solved,
     numbers,
     print_json,
     print_table,
 )
+from lsml.cli.outputs import Out, check_solution_out, save_solution, written
 from lsml.cli.start import start_from
 from lsml.inputs import as_problem
 from lsml.io.labels import read_labels
@@ -53,9 +53,7 @@ def solve(  # noqa: PLR0913 (the command's options)
     tol: Annotated[float, typer.Option(help="Certified relative residual.")] = 1e-6,
     max_iter: MaxIter = 1000,
     dataset: Dataset = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Write fields and certificates to this .h5.")
-    ] = None,
+    out: Out = None,
     start: Annotated[
         Path | None, typer.Option(help="Go on from this result of lsml solve.")
     ] = None,
@@ -68,25 +66,28 @@ def solve(  # noqa: PLR0913 (the command's options)
     Exit status 0 solved, 1 not converged, 2 bad input, 130 stopped by Ctrl-C, with
     what is done saved.
     """
-    if out is not None:
-        check_free(out, overwrite)
+    check_solution_out(out, overwrite)
     given = weights_by_name(weights)
     options = problem_options(contrast, discretization, spacing)
-    problem = as_problem(read_labels(file, dataset), options, rule)
+    labels = read_labels(file, dataset)
+    x0 = None
+    if start is not None:
+        x0 = start_from(start, as_problem(labels, options, rule))
     with interrupts() as interrupt:
         solution = lsml.api.solve(
-            problem,
+            labels,
             rule,
             weights=given,
             tol=tol,
             max_iter=max_iter,
-            x0=start_from(start, problem),
+            x0=x0,
             progress=True,
             observe=interrupt,
             throw=False,
+            **options,
         )
         if out is not None:
-            solution.save(out)
+            save_solution(solution, out)
     if as_json:
         print_json(summary(solution, out))
     else:
@@ -135,5 +136,7 @@ def _tell(solution: Solution, out: Path | None) -> None:
             for i in samples
         ],
     )
-    kept = "fields not kept; --out result.h5 keeps them"
-    typer.echo(kept if out is None else f"{out}: fields and certificates")
+    if out is None:
+        typer.echo("fields not kept; --out result.h5 keeps them")
+    else:
+        typer.echo(f"{', '.join(map(str, written(out)))}: the result")
