@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Self
+from typing import TypeVar
 
 import torch
 from rich.console import Console, ConsoleOptions
@@ -23,6 +23,7 @@ REFRESH = 4  # lines per second
 DELAY = 2.0  # seconds of work that needs no line
 EARLY = 0.05  # share of the work from which the time that is left can be told
 
+L = TypeVar("L", bound="Line")
 _silent = ContextVar("silent", default=False)
 
 
@@ -51,7 +52,7 @@ class Line:
             else None
         )
 
-    def __enter__(self) -> Self:
+    def __enter__(self: L) -> L:
         if self._live is not None:
             self._live.start()
         return self

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lsml.cli.compare import compare
+from lsml.cli.context import Context
 from lsml.cli.data import data
 from lsml.cli.demo import demo
 from lsml.cli.group import App
@@ -48,7 +49,7 @@ def _show_version(wanted: bool) -> bool:
 
 @app.callback(epilog="Example: lsml demo")
 def main(
-    ctx: typer.Context,
+    ctx: Context,
     version: Annotated[
         bool,
         typer.Option(

@@ -18,6 +18,7 @@ import torch
 import typer
 
 from lsml.atomic import replacing
+from lsml.cli.context import Context
 from lsml.cli.errors import BAD_INPUT
 
 Scalar: TypeAlias = str | int | float | bool
@@ -67,10 +68,10 @@ class Job:
         }
 
 
-def words(ctx: typer.Context) -> str:
+def words(ctx: Context) -> str:
     """Of a command, without the name of the program."""
     names: list[str] = []
-    here: typer.Context | None = ctx
+    here: Context | None = ctx
     while here is not None and here.parent is not None:
         names.insert(0, str(here.info_name))
         here = here.parent  # type: ignore[assignment]
@@ -78,7 +79,7 @@ def words(ctx: typer.Context) -> str:
 
 
 @contextmanager
-def job_beside(ctx: typer.Context) -> Iterator[None]:
+def job_beside(ctx: Context) -> Iterator[None]:
     """Write the run file of a command beside what it has written, however it ended.
 
     Not of a command that has refused its input.
@@ -124,7 +125,7 @@ def check_place(target: Path, overwrite: bool) -> None:
             )
 
 
-def job_of(ctx: typer.Context, folder: Path, outputs: Sequence[str]) -> Job:
+def job_of(ctx: Context, folder: Path, outputs: Sequence[str]) -> Job:
     """What runs now, seen from the folder of its run file."""
     options: dict[str, Value] = {}
     hashes: dict[str, str] = {}

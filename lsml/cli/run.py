@@ -11,6 +11,7 @@ import torch
 import typer
 from typer.core import TyperGroup
 
+from lsml.cli.context import Context
 from lsml.cli.job import OUTPUTS, Job, versions
 from lsml.cli.options import Json, Overwrite
 from lsml.cli.read_job import arguments, read_job
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def run(
-    ctx: typer.Context,
+    ctx: Context,
     file: Annotated[
         Path, typer.Argument(metavar="JOB", help="Run file: .toml, or .yaml.")
     ],
@@ -44,7 +45,7 @@ def run(
         here.command.invoke(here)
 
 
-def found(ctx: typer.Context, job: Job, file: Path) -> Any:
+def found(ctx: Context, job: Job, file: Path) -> Any:
     """The context of the command.
 
     Raises

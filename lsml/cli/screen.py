@@ -4,12 +4,13 @@ import codecs
 import sys
 from io import TextIOWrapper
 
-import typer
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
+
+from lsml.cli.context import Context
 
 # What a terminal without these letters shows instead.
 SPELLED = {
@@ -53,7 +54,7 @@ def adapt_streams() -> None:
             stream.reconfigure(errors=SPELL)
 
 
-def show_help(command: TyperCommand | TyperGroup, ctx: typer.Context) -> None:
+def show_help(command: TyperCommand | TyperGroup, ctx: Context) -> None:
     """Usage, what it does, arguments, options and commands, and an example."""
     console = Console(highlight=False)
     console.print(Text(command.get_usage(ctx), style="bold"))
@@ -68,7 +69,7 @@ def show_help(command: TyperCommand | TyperGroup, ctx: typer.Context) -> None:
         console.print(Padding(Text(command.epilog), (1, 0, 0, 0)), soft_wrap=True)
 
 
-def _commands(group: TyperGroup, ctx: typer.Context) -> list[tuple[str, str]]:
+def _commands(group: TyperGroup, ctx: Context) -> list[tuple[str, str]]:
     """Names, and the first sentence of what they do."""
     found = ((name, group.get_command(ctx, name)) for name in group.list_commands(ctx))
     return [
