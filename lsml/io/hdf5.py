@@ -35,10 +35,12 @@ Of waves there is ``field`` (b, 1, *n), complex, and of flow ``velocity`` (b, d,
 
 Attributes: ``format``, ``lsml`` (version), ``components`` (their order),
 ``conventions``, ``discretization``, ``faces`` (across each axis), ``rule``, ``dtype``.
-Across axes that are not periodic the displacement has all n + 1 corners.
+Every field has an attribute ``components`` too: "11" … of a tensor, "1" … of a vector,
+"" of a scalar. Across axes that are not periodic the displacement has all n + 1
+corners.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -50,6 +52,7 @@ from lsml.atomic import replacing
 from lsml.discretization import Words
 from lsml.io.new_file import new_file
 from lsml.io.solved import Answer, Solved, array, has_strain, phase_law, shown
+from lsml.mandel import names
 from lsml.physics.discretization import name_of
 from lsml.state import Status
 
@@ -107,6 +110,7 @@ def _put_shown(group: h5py.Group, solution: Answer) -> None:
     for name, values in fields.items():
         group.attrs["dtype"] = _dtype(values)
         _dataset(group, name, values)
+        _name_components(group[name], axes_of(values.shape[1]))
     group["spacing"] = spacing
 
 
@@ -120,9 +124,27 @@ def _put_strain(group: h5py.Group, solution: Solved) -> None:
     group.attrs["dtype"] = _dtype(solution.mean_strain)
     for name in FIELDS:
         _dataset(group, called(name, words), getattr(solution, name))
-    for name, values in (_problem(solution) | dict(solution.internal)).items():
+    for name, values in _problem(solution).items():
         _dataset(group, called(name, words), values)
+    for name, values in solution.internal.items():
+        _dataset(group, name, values)
+        _name_components(group[name], INTERNAL[name][form.grid.ndim])
+    for name in ("strain", "stress"):
+        stored = group[called(name, words)]
+        count = stored.shape[-1 - form.grid.ndim]
+        _name_components(stored, words.components or axes_of(count))
+    moved = group[called("displacement", words)]
+    _name_components(moved, axes_of(moved.shape[1]))
     group["spacing"] = form.grid.spacing
+
+
+def axes_of(count: int) -> tuple[str, ...]:
+    """Names of the components of a vector, or of a scalar."""
+    return ("",) if count == 1 else tuple(str(i + 1) for i in range(count))
+
+
+def _name_components(field: h5py.Dataset, names: Sequence[str]) -> None:
+    field.attrs["components"] = list(names)
 
 
 def _dtype(values: Tensor) -> str:
@@ -130,6 +152,10 @@ def _dtype(values: Tensor) -> str:
 
 
 RUN = ("status", "iterations", "error", "history")
+INTERNAL: Mapping[str, Mapping[int, tuple[str, ...]]] = {
+    "plastic_strain": {2: ("11", "22", "33", "12"), 3: names(3)},
+    "accumulated_plastic_strain": {2: ("",), 3: ("",)},
+}
 FIELDS = (
     "strain",
     "stress",

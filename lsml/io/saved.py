@@ -1,0 +1,228 @@
+"""What a result file holds, read back with h5py alone."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from lsml.state import Status
+
+Arrays: TypeAlias = dict[str, NDArray[Any]]
+
+FORMATS = ("lsml solution 1", "lsml stiffness 1")
+BROKEN = (OSError, KeyError, ValueError, TypeError, RuntimeError)
+APART = ("labels", "spacing", "status", "iterates")  # neither a field nor a number
+PROVENANCE = "provenance"
+ENTRIES = (
+    "lsml_version",
+    "torch_version",
+    "created",
+    "call",
+    "rule",
+    "options",
+    "labels_sha256",
+    "certified_error",
+    "error_bound",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """One result of a file, for b samples on s images of voxels (*n).
+
+    Attributes
+    ----------
+    group : name of the HDF5 group, "" for the root.
+    labels : phase of each voxel (s, *n); None where the problem has none.
+    spacing : voxel edges.
+    fields : (b, c, *n) per voxel by name, averaged over its quadrature points.
+    components : names of the components of each field: "11" … of a tensor (Mandel),
+        "1" … of a vector, "" of a scalar.
+    numbers : every other dataset by its path, such as ``iterations``, ``history``,
+        ``load/strain``; a displacement with more corners than voxels is here too. Of an
+        effective stiffness ``stiffness``, ``lower`` and ``upper``.
+    status : how each sample ended; the load case is fastest.
+    provenance : text by name, in the order of :data:`ENTRIES`.
+    iterates : strain of every iterate (b, k, c, *n), if it was recorded.
+    """
+
+    path: Path
+    group: str
+    labels: NDArray[Any] | None
+    spacing: tuple[float, ...]
+    fields: Mapping[str, NDArray[Any]]
+    components: Mapping[str, tuple[str, ...]]
+    numbers: Mapping[str, NDArray[Any]]
+    status: tuple[str, ...]
+    attributes: Mapping[str, object]
+    provenance: Mapping[str, str]
+    iterates: NDArray[Any] | None
+
+
+def groups(path: str | Path) -> list[str]:
+    """Names of the results in a file, "" for one at the root.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    ValueError
+        It is no HDF5 file, or holds no result of lsml.
+    """
+    with _opened(Path(path)) as file:
+        return _groups(Path(path), file)
+
+
+def read_saved(path: str | Path, group: str | None = None) -> Saved:
+    """One result; ``group`` names it where the file has several.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    ValueError
+        It is no HDF5 file, it holds no result of lsml, no group of that name, or
+        several and none is named.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        name = _chosen(path, _groups(path, file), group)
+        return _saved(path, name, file[name] if name else file)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """The file; what h5py finds wrong with it becomes one sentence."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; expected a file")
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except ContentError:
+        raise
+    except BROKEN as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} is not a readable HDF5 file ({reason})") from None
+
+
+class ContentError(ValueError):
+    """A readable file that does not hold what was asked for."""
+
+
+def _groups(path: Path, file: h5py.File) -> list[str]:
+    if "format" in file.attrs:
+        found = {"": file.attrs["format"]}
+    else:
+        found = {}
+
+        def note(name: str, item: object) -> None:
+            if isinstance(item, h5py.Group) and "format" in item.attrs:
+                found[name] = item.attrs["format"]
+
+        file.visititems(note)
+    known = [name for name, form in found.items() if form in FORMATS]
+    if not known:
+        form = next(iter(found.values()), None)
+        has = "no format" if form is None else f"the format {form!r}"
+        raise ContentError(
+            f"{path} holds no result of lsml: it has {has}, expected "
+            f"{' or '.join(map(repr, FORMATS))}"
+        )
+    return known
+
+
+def _chosen(path: Path, known: list[str], group: str | None) -> str:
+    if group is None:
+        if len(known) > 1:
+            raise ContentError(
+                f"{path} holds {len(known)} results, name one of the groups "
+                f"{', '.join(known)}"
+            )
+        return known[0]
+    name = group.strip("/")
+    if name not in known:
+        there = ", ".join(known) if known != [""] else "one result, at its root"
+        raise ContentError(f"{path} has no result in a group {name!r}; it has {there}")
+    return name
+
+
+def _saved(path: Path, name: str, group: h5py.Group) -> Saved:
+    arrays = _datasets(group)
+    spacing = tuple(float(h) for h in arrays["spacing"])
+    ndim = len(spacing)
+    named = {
+        key: tuple(str(c) for c in group[key].attrs["components"])
+        for key in arrays
+        if "components" in group[key].attrs
+    }
+    labels = arrays.get("labels")
+    cell = _cell(arrays, named, ndim)
+    fields = {
+        key: _voxels(arrays[key], ndim, 1)
+        for key in named
+        if key not in APART and arrays[key].shape[-ndim:] == cell
+    }
+    iterates = arrays.get("iterates")
+    return Saved(
+        path,
+        name,
+        labels,
+        spacing,
+        fields,
+        {key: named[key] for key in fields},
+        {k: v for k, v in arrays.items() if k not in APART and k not in fields},
+        tuple(Status(code).name for code in arrays["status"].flatten().tolist()),
+        {key: _plain(value) for key, value in group.attrs.items()},
+        _provenance(group),
+        None if iterates is None else _voxels(iterates, ndim, 2),
+    )
+
+
+def _datasets(group: h5py.Group) -> Arrays:
+    """Every dataset by its path below the group, less the provenance."""
+    arrays: Arrays = {}
+
+    def note(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and name.partition("/")[0] != PROVENANCE:
+            arrays[name] = np.asarray(item[()])
+
+    group.visititems(note)
+    return arrays
+
+
+def _cell(
+    arrays: Arrays, named: Mapping[str, tuple[str, ...]], ndim: int
+) -> tuple[int, ...]:
+    """Voxels along each axis: of the labels, or of what has fields only."""
+    image = "labels" if "labels" in arrays else next(iter(named), "labels")
+    return arrays[image].shape[-ndim:]
+
+
+def _voxels(values: NDArray[Any], ndim: int, ahead: int) -> NDArray[Any]:
+    """With a component axis behind ``ahead`` others, averaged over the points."""
+    between = values.ndim - ahead - ndim
+    if between == 0:
+        return np.expand_dims(values, ahead)
+    return values if between == 1 else values.mean(ahead)
+
+
+def _provenance(group: h5py.Group) -> dict[str, str]:
+    if PROVENANCE not in group:
+        return {}
+    stored = {k: v.asstr()[()] for k, v in group[PROVENANCE].items()}
+    order = [*ENTRIES, *(k for k in stored if k not in ENTRIES)]
+    return {k: stored[k] for k in order if k in stored}
+
+
+def _plain(value: Any) -> object:
+    """An attribute without types of NumPy."""
+    if isinstance(value, np.ndarray):
+        return tuple(value.tolist())
+    return value.item() if isinstance(value, np.generic) else value
