@@ -1,6 +1,6 @@
 """What a solve returns: fields, averages and certificates, per sample."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Inexact
 from torch import Tensor
 
+from lsml.convergence_error import ConvergenceError as ConvergenceError
 from lsml.displacement_form import DisplacementForm
 from lsml.error_bound import error_bound
 from lsml.numerics import wide
@@ -256,11 +257,27 @@ class Solution:
 
         return write_vti(self, path, sample)
 
-    def plot(self, path: str | Path | None = None, sample: int = 0) -> "Figure":
-        """Labels, ε_11, σ_11 and convergence of one sample; saved if path is given."""
+    def plot(
+        self,
+        path: str | Path | None = None,
+        sample: int = 0,
+        field: str | None = None,
+        at: Sequence[int] | None = None,
+    ) -> "Figure":
+        """Labels, ε_11, σ_11 and convergence of one sample; saved if path is given.
+
+        With ``field``, such as ``"stress"``, ``"stress_12"`` or ``"mises"``, planes of
+        it through the voxel ``at``; see :func:`lsml.plot.one_field.plot_field`.
+        """
         from lsml.plot.solution import plot_solution
 
-        return plot_solution(self, path, sample)
+        return plot_solution(self, path, sample, field, at)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: a table of the samples, and the first one's picture."""
+        from lsml.rich_repr import solution_html
+
+        return solution_html(self)
 
     def __repr__(self) -> str:
         """Shape, how the samples ended, and the worst certified error."""
@@ -274,24 +291,3 @@ class Solution:
             f"iterations ≤ {int(self.iterations.max())}, "
             f"error ≤ {float(self.error.max()):.1e})"
         )
-
-
-class ConvergenceError(RuntimeError):
-    """A sample diverged, went non-finite or ran out; carries the ``solution``."""
-
-    def __init__(self, solution: Solution) -> None:
-        lines = []
-        for i, code in enumerate(solution.status.tolist()):
-            if Status(code).failed:
-                steps, error = int(solution.iterations[i]), float(solution.error[i])
-                lines.append(
-                    f"sample {i}: {Status(code).name} after {steps} iterations at "
-                    f"error {error:.1e} ({Status(code).advice})"
-                )
-        more = f"; and {len(lines) - 3} more samples" if len(lines) > 3 else ""
-        super().__init__("; ".join(lines[:3]) + more)
-        self.solution = solution
-
-    def __reduce__(self) -> tuple[type["ConvergenceError"], tuple[Solution]]:
-        """Made anew from the solution, so that a worker process can raise it."""
-        return type(self), (self.solution,)

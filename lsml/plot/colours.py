@@ -31,10 +31,9 @@ class Scale(NamedTuple):
             return 0
         return 3 * floor(log10(size) / 3)
 
-    @property
-    def limits(self) -> dict[str, float]:
-        """For an image."""
-        return {"vmin": self.low, "vmax": self.high}
+    def of(self, colours: str) -> dict[str, str | float]:
+        """A colour map and its ends, for an image."""
+        return {"cmap": colours, "vmin": self.low, "vmax": self.high}
 
 
 def scale_of(values: Num[np.ndarray, "..."], outliers: float = 0.0) -> Scale:

@@ -93,7 +93,7 @@ def draw_shared(
 ) -> Any:
     """Planes with the same colours; the last one's image, for a bar."""
     for axes, plane in zip(panels, planes, strict=True):
-        drawn = draw_plane(axes, plane, spacing, cmap=colours, **scale.limits)
+        drawn = draw_plane(axes, plane, spacing, colours=scale.of(colours))
         outside(axes)
     return drawn
 
