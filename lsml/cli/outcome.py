@@ -4,7 +4,6 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 import torch
@@ -13,7 +12,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from lsml.atomic import replacing
 from lsml.cli.errors import BAD_INPUT as BAD_INPUT
 from lsml.cli.errors import INTERRUPTED, NOT_CONVERGED, leave
 from lsml.cli.errors import bad_input_exits as bad_input_exits
@@ -66,12 +64,6 @@ def numbers(tensor: torch.Tensor) -> object:
 def print_json(values: Mapping[str, object]) -> None:
     """One object on stdout."""
     typer.echo(json.dumps(values, indent=2))
-
-
-def write_json(values: Mapping[str, object], path: Path) -> None:
-    """The same into a file."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=2) + "\n", "utf-8")
 
 
 def print_table(

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lsml.discretization import Words
-from lsml.io.hdf5 import called
+from lsml.io.content import called
 from lsml.problem import Problem
 from lsml.strain_form import StrainForm
 from lsml.typing import Field
