@@ -174,7 +174,10 @@ def test_info_of_a_result_says_how_it_was_made(folder):
 
 
 def test_info_of_waves_and_of_one_of_several_results(folder):
-    wave = lsml.helmholtz(np.full((1, 6, 5), 1.1), 4.0, layers=1.0)
+    source = np.zeros((1, 6, 5))
+    source[:, 2] = 1.0
+    index = np.full((1, 6, 5), 1.1)
+    wave = lsml.helmholtz(index, 4.0, source=source, layers=1.0, spacing=(1.0, 1.2))
     lsml.solve(wave, "auto", tol=1e-2).save("wave.h5")
     found = json.loads(run("info wave.h5 --json").stdout)
     assert "phases" not in found
