@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from lsml.cli.compare import compare
+from lsml.cli.convert import convert
 from lsml.cli.data import data
 from lsml.cli.demo import demo
+from lsml.cli.evaluate import evaluate
 from lsml.cli.homogenize import homogenize
 from lsml.cli.info import info
-from lsml.cli.learned import convert, evaluate, train
 from lsml.cli.solve import solve
+from lsml.cli.train import train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,7 +38,7 @@ app.command(epilog="Example: lsml train data.h5 run --rule rln-t --epochs 20")(t
 app.command(
     epilog="Example: lsml evaluate data.h5 --weights run/best.safetensors --figures out"
 )(evaluate)
-app.command(epilog="Example: lsml convert RLN_t.model rln-t.safetensors")(convert)
+app.command(epilog="Example: lsml convert result.h5 result.vti")(convert)
 
 
 def _show_version(wanted: bool) -> bool:

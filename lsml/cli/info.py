@@ -1,5 +1,6 @@
 """``lsml info``: what an image or a result of lsml holds."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from math import isfinite
 from pathlib import Path
@@ -7,7 +8,10 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from lsml.cli.images import RawBytes, given_image
 from lsml.cli.options import Dataset, Json, Spacing, problem_options
@@ -20,6 +24,7 @@ AXES = "xyz"
 HDF5 = (".h5", ".hdf5")
 FACTS = ("iterations", "error", "error_bound", "energy")
 SHOWN = 4  # samples of a result
+WIDTH = 100  # of a table in a file
 
 
 def info(
@@ -133,7 +138,7 @@ def _finite(values: Sequence[float] | np.ndarray | None) -> list[float | None] |
 
 def _tell_image(file: Path, image: Image) -> None:
     facts = [
-        ("dataset", escape(image.dataset)),
+        ("dataset", image.dataset),
         ("layout", image.layout),
         ("voxels", " × ".join(map(str, image.shape))),
         ("samples", str(len(image.labels)) if image.batch else ""),
@@ -141,8 +146,7 @@ def _tell_image(file: Path, image: Image) -> None:
         ("voxel edges", _shown(image.spacing) if image.spacing else "not in the file"),
         ("origin", _shown(image.origin) if image.origin else ""),
     ]
-    rows = [[name, value] for name, value in facts if value]
-    print_table(escape(str(file)), ["image", ""], rows)
+    _tell_pairs(str(file), [(name, value) for name, value in facts if value])
 
 
 def _tell_phases(image: Image, said: Description) -> None:
@@ -176,19 +180,38 @@ def _close(phase: PhaseDescription) -> Iterator[str]:
 
 
 def _tell_result(result: Saved) -> None:
-    rows = [["status", _some(list(result.status))]]
-    rule = str(result.attributes.get("rule", ""))
-    rows += [["rule", rule]] if rule else []
+    rows = [("status", _some(list(result.status)))]
+    rows.append(("rule", str(result.attributes.get("rule", ""))))
     for name in FACTS:
         if name in result.numbers:
             shown = [f"{value:.4g}" for value in result.numbers[name].ravel().tolist()]
-            rows.append([name.replace("_", " "), _some(shown)])
+            rows.append((name.replace("_", " "), _some(shown)))
     for name, values in result.fields.items():
-        rows.append([name, " × ".join(map(str, values.shape))])
-    rows += [[name, text] for name, text in result.provenance.items() if name != "rule"]
-    cells = [[escape(cell) for cell in row] for row in rows]
+        rows.append((name, " × ".join(map(str, values.shape))))
+    told = [name for name, _ in rows]
+    rows += [
+        (name.replace("_", " "), text)
+        for name, text in result.provenance.items()
+        if name.replace("_", " ") not in told
+    ]
     where = f", group {result.group}" if result.group else ""
-    print_table(f"Result of lsml{where}", ["result", ""], cells)
+    _tell_pairs(f"Result of lsml{where}", rows)
+
+
+def _tell_pairs(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    """Names and what belongs to them, in as many lines as it takes."""
+    table = Table(
+        title=escape(title),
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        show_header=False,
+    )
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, escape(value))
+    (Console() if sys.stdout.isatty() else Console(width=WIDTH)).print(table)
 
 
 def _some(values: Sequence[str]) -> str:
