@@ -7,15 +7,18 @@ import typer
 
 from lsml.cli.compare import compare
 from lsml.cli.context import Context
+from lsml.cli.convert import convert
 from lsml.cli.data import data
 from lsml.cli.demo import demo
+from lsml.cli.evaluate import evaluate
 from lsml.cli.group import App
 from lsml.cli.homogenize import homogenize
-from lsml.cli.learned import convert, evaluate, train
+from lsml.cli.info import info
 from lsml.cli.logs import logged
 from lsml.cli.report import report
 from lsml.cli.run import run
 from lsml.cli.solve import solve
+from lsml.cli.train import train
 from lsml.cli.view import view
 
 app = App()
@@ -29,12 +32,13 @@ app.command(epilog="Example: lsml homogenize image.h5 --dataset labels --json")(
 app.command(epilog="Example: lsml compare image.npy --rules moulinec,cg --plot c.png")(
     compare
 )
+app.command(epilog="Example: lsml info image.npy --json")(info)
 app.add_typer(data, name="data", epilog="Example: lsml data info data.h5")
 app.command(epilog="Example: lsml train data.h5 run --rule rln-t --epochs 20")(train)
 app.command(
     epilog="Example: lsml evaluate data.h5 --weights run/best.safetensors --figures out"
 )(evaluate)
-app.command(epilog="Example: lsml convert RLN_t.model rln-t.safetensors")(convert)
+app.command(epilog="Example: lsml convert result.h5 result.vti")(convert)
 app.command(epilog="Example: lsml run result.job.toml --out again.h5")(run)
 app.command(epilog="Example: lsml report result.h5 --out report.html")(report)
 app.command(epilog="Example: lsml view result.h5 --no-browser")(view)

@@ -12,6 +12,7 @@ from rich.markup import escape
 import lsml.comparison
 from lsml.cli import complete
 from lsml.cli.errors import INTERRUPTED, leave
+from lsml.cli.images import RawBytes, labelled
 from lsml.cli.interrupt import Interrupt, interrupts
 from lsml.cli.options import (
     Contrast,
@@ -34,7 +35,6 @@ from lsml.comparison import Comparison
 from lsml.comparison.compare import LabelOptions
 from lsml.comparison.report import sections
 from lsml.inputs import LABELLED
-from lsml.io.labels import read_labels
 from lsml.plot.figure import figure_type
 from lsml.progress import Line
 from lsml.solution import ConvergenceError
@@ -76,6 +76,7 @@ def compare(  # noqa: PLR0913 (the command's options)
     repeats: Annotated[int, typer.Option(help="Timed solves of each rule.")] = 3,
     dataset: Dataset = None,
     spacing: Spacing = None,
+    raw: RawBytes = None,
     out: Annotated[
         Path | None, typer.Option(help="Write everything to this .json.")
     ] = None,
@@ -92,8 +93,10 @@ def compare(  # noqa: PLR0913 (the command's options)
     """
     with unsolved_exits(reference), watched() as watch:
         check_outputs(out, plot, overwrite)
+        options = problem_options(contrast, discretization, spacing)
+        labels, options = labelled(file, dataset, raw, options)
         found = lsml.comparison.compare(
-            read_labels(file, dataset),
+            labels,
             listed(rules),
             weights=paths(weights or []),
             reference=reference,
@@ -102,7 +105,7 @@ def compare(  # noqa: PLR0913 (the command's options)
             goals=errors(goals),
             repeats=repeats,
             observe=watch,
-            **cast(LabelOptions, problem_options(contrast, discretization, spacing)),
+            **cast(LabelOptions, options),
         )
         text = found.to_json(out)
         if plot is not None:

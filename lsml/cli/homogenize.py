@@ -9,6 +9,7 @@ import torch
 import typer
 
 import lsml.homogenization
+from lsml.cli.images import RawBytes, labelled
 from lsml.cli.interrupt import interrupts
 from lsml.cli.options import (
     Contrast,
@@ -31,7 +32,6 @@ from lsml.cli.outcome import (
 from lsml.cli.outputs import TensorOut, check_tensor_out
 from lsml.engineering import EngineeringConstants
 from lsml.homogenization import EffectiveStiffness
-from lsml.io.labels import read_labels
 from lsml.mandel import names
 from lsml.state import Status
 
@@ -51,6 +51,7 @@ def homogenize(  # noqa: PLR0913 (the command's options)
     dataset: Dataset = None,
     out: TensorOut = None,
     spacing: Spacing = None,
+    raw: RawBytes = None,
     as_json: Json = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -61,9 +62,10 @@ def homogenize(  # noqa: PLR0913 (the command's options)
     """
     check_tensor_out(out, overwrite)
     options = problem_options(contrast, discretization, spacing)
+    labels, options = labelled(file, dataset, raw, options)
     with interrupts() as interrupt:
         effective = lsml.homogenization.homogenize(
-            read_labels(file, dataset),
+            labels,
             rule=rule,
             tol=tol,
             stop=stop,

@@ -12,7 +12,8 @@ from lsml.learned.loading import NAMES
 File = Annotated[
     Path,
     typer.Argument(
-        metavar="FILE", help="Label image: .npy, .npz, .h5; 0 is soft, 1 is stiff."
+        metavar="FILE",
+        help="Labels: .npy .npz .h5 .tif .vti .dream3d .raw; 0 soft, 1 stiff.",
     ),
 ]
 Rule = Annotated[
@@ -46,11 +47,11 @@ Discretization = Annotated[
 MaxIter = Annotated[int, typer.Option(help="Iterations after which to give up.")]
 Dataset = Annotated[
     str | None,
-    typer.Option(help="Which array of an .npz or .h5 file holds the labels."),
+    typer.Option(help="Which array of the file holds the labels."),
 ]
 Spacing = Annotated[
     str | None,
-    typer.Option(metavar="HX,HY[,HZ]", help="Voxel edges, any unit; 1 by default."),
+    typer.Option(metavar="HX,HY[,HZ]", help="Voxel edges; else the file's, else 1."),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object instead of tables.")

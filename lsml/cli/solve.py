@@ -7,6 +7,7 @@ import typer
 
 import lsml.api
 from lsml.cli import complete
+from lsml.cli.images import RawBytes, labelled
 from lsml.cli.interrupt import interrupts
 from lsml.cli.options import (
     Contrast,
@@ -30,7 +31,6 @@ from lsml.cli.outcome import (
 from lsml.cli.outputs import Out, check_solution_out, save_solution, written
 from lsml.cli.start import start_from
 from lsml.inputs import as_problem
-from lsml.io.labels import read_labels
 from lsml.mandel import names
 from lsml.solution import Solution
 from lsml.state import Status
@@ -58,6 +58,7 @@ def solve(  # noqa: PLR0913 (the command's options)
         Path | None, typer.Option(help="Go on from this result of lsml solve.")
     ] = None,
     spacing: Spacing = None,
+    raw: RawBytes = None,
     as_json: Json = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -69,7 +70,7 @@ def solve(  # noqa: PLR0913 (the command's options)
     check_solution_out(out, overwrite)
     given = weights_by_name(weights)
     options = problem_options(contrast, discretization, spacing)
-    labels = read_labels(file, dataset)
+    labels, options = labelled(file, dataset, raw, options)
     x0 = None
     if start is not None:
         x0 = start_from(start, as_problem(labels, options, rule))

@@ -1,9 +1,12 @@
 """Results as NumPy archives and as JSON, under the names that HDF5 files have."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsml.atomic import replacing
 from lsml.io.content import Content
@@ -22,9 +25,26 @@ def write_npz(held: Content, path: str | Path) -> Path:
         The file cannot be written; what was there before is untouched.
     """
     texts = {"provenance": held.provenance, "attributes": held.attributes}
-    arrays = dict(held.arrays) | {k: json.dumps(plain(v)) for k, v in texts.items()}
+    return write_arrays(
+        {
+            **held.arrays,
+            **{k: np.array(json.dumps(plain(v))) for k, v in texts.items()},
+        },
+        path,
+    )
+
+
+def write_arrays(arrays: Mapping[str, NDArray[Any]], path: str | Path) -> Path:
+    """An archive of arrays by name.
+
+    Raises
+    ------
+    ValueError, OSError
+        As :func:`write_npz`.
+    """
+    named: dict[str, Any] = dict(arrays)
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **named)
     return Path(path)
 
 

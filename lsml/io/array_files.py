@@ -67,7 +67,19 @@ def read_npz(wanted: Wanted) -> Found:
             labels: np.ndarray = archive[name]
         except UNREADABLE as error:
             raise unreadable(file, "NumPy archive", error) from None
-    return Found(labels, dataset=name)
+        spacing, origin = (_edges(archive, n) for n in ("spacing", "origin"))
+    return Found(labels, spacing, origin, name, batch=_is_batch(labels, spacing))
+
+
+def _edges(archive: "np.lib.npyio.NpzFile", name: str) -> tuple[float, ...] | None:
+    """Numbers beside the labels, as lsml writes them."""
+    if name not in archive.files or len(_kind(archive, name)[1]) != 1:
+        return None
+    return tuple(float(h) for h in archive[name])
+
+
+def _is_batch(labels: np.ndarray, spacing: tuple[float, ...] | None) -> bool:
+    return spacing is not None and labels.ndim == len(spacing) + 1
 
 
 def _kind(archive: "np.lib.npyio.NpzFile", name: str) -> Kind:

@@ -27,7 +27,7 @@ iterates          (b, k, c, *n)     strain of every iterate, if ``record=True``;
 predicted         (b, o, *n)        a learned rule's own output, in strain units
 ================  ================  ==================================================
 
-Of an effective tensor there are ``stiffness`` (b, c, c), ``lower`` and ``upper`` (b, c),
+Of an effective tensor there are ``stiffness`` (b, c, c), ``lower``, ``upper`` (b, c),
 ``iterations`` and ``status`` (b, c) of each load case, the engineering constants ``E``
 (b, d), ``nu`` (b, d, d) and ``G`` (b, d (d - 1)/2), labels, spacing, phases and
 reference. Of a conductivity the attribute ``coefficient`` says so.

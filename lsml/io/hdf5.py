@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lsml.atomic import replacing
 from lsml.io.content import CONVENTIONS as CONVENTIONS
 from lsml.io.content import Content, content
+from lsml.io.content import called as called
 from lsml.io.new_file import new_file
 from lsml.io.saved import PROVENANCE
 from lsml.io.solved import Answer
@@ -77,7 +78,8 @@ def _put(group: h5py.Group, held: Content) -> None:
         create(group, name, values)
     for name, components in held.components.items():
         group[name].attrs["components"] = list(components)
-    group["status"].attrs["codes"] = [f"{s.value} {s.name}" for s in Status]
+    if "status" in group:
+        group["status"].attrs["codes"] = [f"{s.value} {s.name}" for s in Status]
     for name, text in held.provenance.items():
         group[f"{PROVENANCE}/{name}"] = np.array(text, h5py.string_dtype())
 

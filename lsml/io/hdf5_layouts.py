@@ -1,8 +1,8 @@
 """How programs lay out a voxel image in HDF5: order of axes, voxel edges, origin.
 
 ==============  =====================================================================
-lsml            ``labels`` (s, x, y, z) beside ``spacing``, in a group whose
-                ``format`` begins with lsml
+lsml            ``labels`` (s, x, y, z) beside ``spacing`` and ``origin``, in a group
+                whose ``format`` begins with lsml
 FANS            attribute ``permute_order`` of the dataset: zyx or xyz (Reader::ReadMS
                 of FANS; MSUtils writes it). Without it FANS reads z, y, x, but nothing
                 tells such a dataset from any other, which is read as x, y, z
@@ -96,10 +96,13 @@ class Own:
         return dataset.name.rpartition("/")[2] == "labels"
 
     def place(self, dataset: h5py.Dataset) -> Found:
-        labels, edges = dataset[()], dataset.parent.get("spacing")
-        spacing = None if edges is None else numbers(edges[()])
+        labels, beside = dataset[()], dataset.parent
+        spacing, origin = (
+            numbers(beside[name][()]) if name in beside else None
+            for name in ("spacing", "origin")
+        )
         single = len(labels) == 1
-        return Found(labels[0] if single else labels, spacing, batch=not single)
+        return Found(labels[0] if single else labels, spacing, origin, batch=not single)
 
 
 @dataclass(frozen=True)

@@ -65,13 +65,13 @@ def _(value: FunctionType) -> Any:
     return value.__qualname__
 
 
-@plain.register
-def _(value: Mapping) -> Any:
+@plain.register(Mapping)
+def _(value: Mapping[object, object]) -> Any:
     return {str(key): plain(each) for key, each in value.items()}
 
 
-@plain.register
-def _(value: Sequence) -> Any:
+@plain.register(Sequence)
+def _(value: Sequence[object]) -> Any:
     return [plain(each) for each in value]
 
 
@@ -113,7 +113,7 @@ def digest(values: NDArray[Any]) -> str:
     """
     little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
     total = hashlib.sha256(f"{little.dtype.str} {values.shape}\n".encode())
-    total.update(memoryview(little.reshape(-1)).cast("B"))
+    total.update(little.reshape(-1).view(np.uint8).data)
     return total.hexdigest()
 
 

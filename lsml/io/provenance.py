@@ -47,7 +47,7 @@ def entries(solution: Answer) -> dict[str, str]:
 
 def _problem(solution: Answer) -> dict[str, object]:
     """What was solved, whatever it was made from; its load and phases are datasets."""
-    made = {"problem": type(solution.problem).__name__}
+    made: dict[str, object] = {"problem": type(solution.problem).__name__}
     if not has_strain(solution):
         return made
     form = solution.form

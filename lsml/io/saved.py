@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from lsml.io.content import Content
 from lsml.state import Status
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
@@ -93,7 +94,29 @@ def read_saved(path: str | Path, group: str | None = None) -> Saved:
     path = Path(path)
     with _opened(path) as file:
         name = _chosen(path, _groups(path, file), group)
-        return _saved(path, name, file[name] if name else file)
+        return _saved(path, name, _content(file[name] if name else file))
+
+
+def read_content(path: str | Path, group: str | None = None) -> Content:
+    """The same result as it is stored, to be written in another format.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`read_saved`.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        name = _chosen(path, _groups(path, file), group)
+        return _content(file[name] if name else file)
+
+
+def holds_results(path: str | Path) -> bool:
+    """Whether a file is HDF5 with results of lsml in it."""
+    try:
+        return bool(groups(path))
+    except (OSError, ValueError):
+        return False
 
 
 @contextmanager
@@ -154,16 +177,10 @@ def _chosen(path: Path, known: list[str], group: str | None) -> str:
     return name
 
 
-def _saved(path: Path, name: str, group: h5py.Group) -> Saved:
-    arrays = _datasets(group)
+def _saved(path: Path, name: str, held: Content) -> Saved:
+    arrays, named = dict(held.arrays), held.components
     spacing = tuple(float(h) for h in arrays["spacing"])
     ndim = len(spacing)
-    named = {
-        key: tuple(str(c) for c in group[key].attrs["components"])
-        for key in arrays
-        if "components" in group[key].attrs
-    }
-    labels = arrays.get("labels")
     cell = _cell(arrays, named, ndim)
     fields = {
         key: _voxels(arrays[key], ndim, 1)
@@ -174,16 +191,27 @@ def _saved(path: Path, name: str, group: h5py.Group) -> Saved:
     return Saved(
         path,
         name,
-        labels,
+        arrays.get("labels"),
         spacing,
         fields,
         {key: named[key] for key in fields},
         {k: v for k, v in arrays.items() if k not in APART and k not in fields},
         tuple(Status(code).name for code in arrays["status"].flatten().tolist()),
-        {key: _plain(value) for key, value in group.attrs.items()},
-        _provenance(group),
+        held.attributes,
+        held.provenance,
         None if iterates is None else _voxels(iterates, ndim, 2),
     )
+
+
+def _content(group: h5py.Group) -> Content:
+    arrays = _datasets(group)
+    named = {
+        key: tuple(str(c) for c in group[key].attrs["components"])
+        for key in arrays
+        if "components" in group[key].attrs
+    }
+    attributes = {key: _plain(value) for key, value in group.attrs.items()}
+    return Content(arrays, named, attributes, _provenance(group))
 
 
 def _datasets(group: h5py.Group) -> Arrays:

@@ -53,11 +53,17 @@ class Placed:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A voxel image with numbers on it."""
+    """A voxel image with numbers on it.
+
+    Attributes
+    ----------
+    origin : corner of the first voxel; None for 0.
+    """
 
     shape: tuple[int, ...]
     spacing: tuple[float, ...]
     arrays: tuple[Placed, ...]
+    origin: tuple[float, ...] | None = None
 
 
 def seen(solution: Answer, sample: int) -> Seen:

@@ -3,7 +3,8 @@
 Pages are layers in z, rows of a page run along y, columns along x; so the array, which
 tifffile returns as (z, y, x), is transposed. A single page is an image in x and y.
 
-Voxel edges are read where ImageJ wrote them: tags XResolution and YResolution are
+Voxel edges are read where lsml wrote them, as ``spacing_xyz`` in the description that
+tifffile keeps, and where ImageJ wrote them: tags XResolution and YResolution are
 pixels per unit there, and ``spacing`` of its description is the distance of the layers.
 In other stacks nothing says how far the layers are apart, and resolutions are for
 printing.
@@ -125,7 +126,10 @@ def _check_whole(file: Path, tiff: Any) -> None:
 
 
 def _spacing(tiff: Any, ndim: int) -> tuple[float, ...] | None:
-    """Pixel widths and the distance of layers, of ImageJ's files."""
+    """Of lsml's files; pixel widths and the distance of layers, of ImageJ's."""
+    own = tiff.shaped_metadata[0].get("spacing_xyz") if tiff.is_shaped else None
+    if own is not None:
+        return tuple(float(h) for h in own)
     if not tiff.is_imagej:
         return None
     tags = tiff.pages[0].tags

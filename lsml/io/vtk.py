@@ -26,8 +26,7 @@ def write_vti(solution: Answer, path: str | Path, sample: int = 0) -> Path:
     ImportError
         pyvista is missing; the message names the extra.
     """
-    target, pyvista = _checked(path), import_pyvista()
-    return _written(pyvista, seen(solution, sample), target)
+    return write_seen(seen(solution, sample), path)
 
 
 def saved_vti(saved: Saved, path: str | Path, sample: int = 0) -> Path:
@@ -38,8 +37,26 @@ def saved_vti(saved: Saved, path: str | Path, sample: int = 0) -> Path:
     ValueError, OSError, ImportError
         As :func:`write_vti`.
     """
-    target, pyvista = _checked(path), import_pyvista()
-    return _written(pyvista, seen_in(saved, sample), target)
+    return write_seen(seen_in(saved, sample), path)
+
+
+def write_seen(view: Seen, path: str | Path) -> Path:
+    """Write numbers on an image of voxels to a `.vti` file.
+
+    Raises
+    ------
+    ValueError, OSError, ImportError
+        As :func:`write_vti`.
+    """
+    target = Path(path)
+    if target.suffix.lower() != ".vti":
+        raise ValueError(f"{target} must end in .vti, which VTK takes the format from")
+    image = _blank(import_pyvista(), view)
+    for placed in view.arrays:
+        _put(image, placed)
+    with replacing(target) as temporary:
+        _write(image, temporary)
+    return target
 
 
 def import_pyvista() -> ModuleType:
@@ -60,16 +77,17 @@ def import_pyvista() -> ModuleType:
     return pyvista
 
 
-def blank(pyvista: ModuleType, seen: Seen) -> Any:
-    """An image of those voxels, without data."""
-    flat = 3 - len(seen.shape)
+def _blank(pyvista: ModuleType, view: Seen) -> Any:
+    """The voxels without numbers."""
+    flat = 3 - len(view.shape)
     return pyvista.ImageData(
-        dimensions=[n + 1 for n in seen.shape] + [1] * flat,
-        spacing=list(seen.spacing) + [1.0] * flat,
+        dimensions=[n + 1 for n in view.shape] + [1] * flat,
+        spacing=list(view.spacing) + [1.0] * flat,
+        origin=list(view.origin or ()) + [0.0] * (3 - len(view.origin or ())),
     )
 
 
-def write_image(image: Any, path: Path) -> None:
+def _write(image: Any, path: Path) -> None:
     """By VTK's own writer, whose success pyvista's does not look at."""
     from vtkmodules.vtkIOXML import vtkXMLImageDataWriter
 
@@ -78,22 +96,6 @@ def write_image(image: Any, path: Path) -> None:
     writer.SetInputData(image)
     if not writer.Write():
         raise OSError("VTK's writer failed; is the disk full?")
-
-
-def _checked(path: str | Path) -> Path:
-    target = Path(path)
-    if target.suffix != ".vti":
-        raise ValueError(f"{target} must end in .vti, which VTK takes the format from")
-    return target
-
-
-def _written(pyvista: ModuleType, seen: Seen, target: Path) -> Path:
-    image = blank(pyvista, seen)
-    for placed in seen.arrays:
-        _put(image, placed)
-    with replacing(target) as temporary:
-        write_image(image, temporary)
-    return target
 
 
 def _put(image: Any, placed: Placed) -> None:

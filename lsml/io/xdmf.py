@@ -131,8 +131,13 @@ def _add_grids(
     """One grid, or one for each sample."""
     parent = domain
     if len(views) > 1:
-        kind = {"GridType": "Collection", "CollectionType": "Temporal"}
-        parent = Tree.SubElement(domain, "Grid", Name=name, **kind)
+        parent = Tree.SubElement(
+            domain,
+            "Grid",
+            Name=name,
+            GridType="Collection",
+            CollectionType="Temporal",
+        )
     for sample, view in enumerate(views):
         named = name if len(views) == 1 else f"sample {sample}"
         grid = Tree.SubElement(parent, "Grid", Name=named, GridType="Uniform")
@@ -177,7 +182,7 @@ def _add_attribute(
 
 
 def _item(parent: Tree.Element, size: Sequence[int], **said: str) -> Tree.Element:
-    return Tree.SubElement(parent, "DataItem", Dimensions=_words(size), **said)
+    return Tree.SubElement(parent, "DataItem", {"Dimensions": _words(size), **said})
 
 
 def _words(numbers: Sequence[float]) -> str:
