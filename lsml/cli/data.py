@@ -117,7 +117,7 @@ def convert_paper(  # noqa: PLR0913 (the command's options)
     _tell(out, as_json)
 
 
-@data.command(epilog="Example: lsml data info train.h5")
+@data.command(epilog="Example: lsml data info data.h5")
 def info(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Dataset in HDF5.")],
     as_json: Json = False,
