@@ -14,6 +14,7 @@ from lsml.cli.homogenize import homogenize
 from lsml.cli.learned import convert, evaluate, train
 from lsml.cli.logs import logged
 from lsml.cli.run import run
+from lsml.cli.screen import say
 from lsml.cli.solve import solve
 
 app = App()
@@ -38,7 +39,7 @@ app.command(epilog="Example: lsml run result.job.toml --out again.h5")(run)
 
 def _show_version(wanted: bool) -> bool:
     if wanted:
-        typer.echo(f"lsml {version('lsml')}")
+        say(f"lsml {version('lsml')}")
         raise typer.Exit
     return wanted
 

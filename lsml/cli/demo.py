@@ -17,6 +17,7 @@ from lsml.cli.outcome import (
     print_json,
     print_table,
 )
+from lsml.cli.screen import say
 from lsml.data import microstructures
 from lsml.io.hdf5 import write_solutions
 from lsml.io.labels import read_labels
@@ -80,10 +81,8 @@ def demo(  # noqa: PLR0913 (the command's options)
         print_json(files | {"solutions": summary(solutions)})
     else:
         _tell(labels.shape, solutions)
-        typer.echo(f"{picture}: microstructure, fields and convergence")
-        typer.echo(
-            f"{fields}: the cg solution of each contrast, in a group of its name"
-        )
+        say(f"{picture}: microstructure, fields and convergence")
+        say(f"{fields}: the cg solution of each contrast, in a group of its name")
     exit_unless_solved(
         {f"contrast {v:g}, {RULES[r]}, ": s for (v, r), s in solutions.items()}
     )

@@ -10,6 +10,7 @@ from lsml.cli.evaluate import evaluate as evaluate
 from lsml.cli.learned_checks import plain_errors
 from lsml.cli.options import Overwrite
 from lsml.cli.outcome import bad_input_exits, check_free
+from lsml.cli.screen import say
 from lsml.cli.train import train as train
 from lsml.cli.weights import load_weights
 from lsml.data.recipe import check_contrast
@@ -45,4 +46,4 @@ def convert(
         lsml.learned.save(made, out)
     count = sum(p.numel() for p in made.parameters())
     known = "not known" if made.contrast is None else f"{made.contrast:g}"
-    typer.echo(f"{out}: {kind(made)}, {count:,} parameters, contrast {known}")
+    say(f"{out}: {kind(made)}, {count:,} parameters, contrast {known}")

@@ -28,6 +28,7 @@ from lsml.cli.outcome import (
     print_json,
     print_table,
 )
+from lsml.cli.screen import say
 from lsml.cli.start import start_from
 from lsml.inputs import as_problem
 from lsml.io.labels import read_labels
@@ -136,4 +137,4 @@ def _tell(solution: Solution, out: Path | None) -> None:
         ],
     )
     kept = "fields not kept; --out result.h5 keeps them"
-    typer.echo(kept if out is None else f"{out}: fields and certificates")
+    say(kept if out is None else f"{out}: fields and certificates")
