@@ -2,6 +2,7 @@
 
 import shlex
 from itertools import pairwise
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -61,9 +62,9 @@ def job(folder):
     (folder / "result.h5").unlink()
 
 
-def dataset(folder, name="data.h5"):
+def dataset(folder):
     pytest.importorskip("pymks", reason='needs pip install "lsml[data]"')
-    generate(folder / name, 5, 2, (6, 6))
+    generate(folder / "data.h5", 5, 2, (6, 6))
 
 
 def weights(folder):
@@ -101,7 +102,6 @@ PREPARED = {
     "result.h5": result,
     "result.job.toml": job,
     "data.h5": dataset,
-    "train.h5": lambda folder: dataset(folder, "train.h5"),
     "run/best.safetensors": weights,
     "RLN_t.model": published,
     "31_c10_train.npy": paper,
@@ -171,13 +171,9 @@ def test_examples_work(command, tmp_path, monkeypatch):
 
 
 def written(words):
-    """What an example makes itself: behind --out, --plot, …, or as it generates."""
-    options = ("--out", "--plot", "--figures", "-o")
-    made = {b for a, b in pairwise(words) if a in options}
-    position = (
-        {"generate": 2, "convert-paper": 4}.get(words[1]) if len(words) > 4 else 0
-    )
-    return made | ({words[position]} if position else set())
+    """What an example writes."""
+    options = ("--out", "--plot", "--figures")
+    return {b for a, b in pairwise(words) if a in options}
 
 
 def test_an_example_names_a_file_for_every_command_that_reads_one():
@@ -185,3 +181,11 @@ def test_an_example_names_a_file_for_every_command_that_reads_one():
     used = {word for command in COMMANDS for word in shlex.split(example_of(command))}
     later = {"tomogram.tif", "result.h5"}  # of commands that may not be there
     assert set(PREPARED) - used <= later
+
+
+def test_the_documentation_has_every_command_with_its_example():
+    """docs/command-line.md: a row for each."""
+    page = Path(__file__).parents[1] / "docs" / "command-line.md"
+    text = page.read_text("utf-8")
+    missing = [c for c in COMMANDS if f"| `lsml {example_of(c)}` |" not in text]
+    assert missing == []

@@ -280,9 +280,10 @@ def test_data_and_training_have_run_files(folder):
     assert Path("d.h5").read_bytes() == Path("e.h5").read_bytes()
     tiny = "--network three-layer --epochs 1 --accelerator cpu"
     works(f"train d.h5 first {tiny}")
-    works("run first/lsml.job.toml --out second")
+    works("run first.job.toml --out second")
     for name in ("best.safetensors", "log.csv"):
         assert Path("first", name).read_bytes() == Path("second", name).read_bytes()
-    said = tomllib.loads(Path("second/lsml.job.toml").read_text("utf-8"))
-    assert said["options"]["data"] == "../d.h5"
-    assert said["sha256"].keys() == {"../d.h5"}
+    said = tomllib.loads(Path("second.job.toml").read_text("utf-8"))
+    assert said["options"]["data"] == "d.h5"
+    assert said["sha256"].keys() == {"d.h5"}
+    assert "second.job.toml" not in [p.name for p in Path("second").iterdir()]

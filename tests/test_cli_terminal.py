@@ -136,7 +136,7 @@ def test_a_process_without_utf_8_and_a_pipe_that_closes(folder):
         check=True,
     )
     out = done.stdout.decode("ascii")
-    assert re.findall("status ([0-9]+)", out) == ["0", "0", "2"]
+    assert re.findall("(?m)^status ([0-9]+)", out) == ["0", "0", "2"]
     assert "G = tau/gamma" in out
     assert "eps11" in out
     assert done.stderr == b"lsml: eps does not exist\n"

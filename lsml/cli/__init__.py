@@ -17,6 +17,7 @@ from lsml.cli.info import info
 from lsml.cli.logs import logged
 from lsml.cli.report import report
 from lsml.cli.run import run
+from lsml.cli.screen import say
 from lsml.cli.solve import solve
 from lsml.cli.train import train
 from lsml.cli.view import view
@@ -46,7 +47,7 @@ app.command(epilog="Example: lsml view result.h5 --no-browser")(view)
 
 def _show_version(wanted: bool) -> bool:
     if wanted:
-        typer.echo(f"lsml {version('lsml')}")
+        say(f"lsml {version('lsml')}")
         raise typer.Exit
     return wanted
 

@@ -31,6 +31,7 @@ from lsml.cli.outcome import (
     print_json,
     print_table,
 )
+from lsml.cli.screen import say
 from lsml.comparison import Comparison
 from lsml.comparison.compare import LabelOptions
 from lsml.comparison.report import sections
@@ -165,7 +166,7 @@ def tell(found: Comparison, written: Sequence[Path]) -> None:
     for title, heads, rows in sections(found):
         print_table(title, heads, [[escape(cell) for cell in row] for row in rows])
     for path in written:
-        typer.echo(str(path))
+        say(str(path))
 
 
 def listed(rules: str) -> Sequence[str]:

@@ -11,6 +11,7 @@ from lsml.cli.learned_checks import plain_errors
 from lsml.cli.options import Overwrite
 from lsml.cli.outcome import bad_input_exits, check_free
 from lsml.cli.outputs import written
+from lsml.cli.screen import say
 from lsml.cli.weights import load_weights
 from lsml.data.recipe import check_contrast
 from lsml.io.archive import write_json, write_npz
@@ -87,7 +88,7 @@ def convert(  # noqa: PLR0913 (the command's options)
         job = Job(source, out, rule, contrast, dataset, sample, raw)
         each = next(each for each in KINDS.values() if each.takes(job))
         said = each.convert(job)
-    typer.echo(f"{out}: {said}")
+    say(f"{out}: {said}")
 
 
 def _same(path: Path, source: Path, out: Path) -> bool:

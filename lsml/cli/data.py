@@ -10,6 +10,7 @@ from lsml.cli.errors import INTERRUPTED, NOT_CONVERGED, leave
 from lsml.cli.group import App
 from lsml.cli.options import Contrast, Discretization, Json, Overwrite
 from lsml.cli.outcome import numbers, print_json, print_table
+from lsml.cli.screen import say
 from lsml.data import LocalizationDataset, SampleError
 from lsml.data.recipe import SPLITS
 
@@ -117,7 +118,7 @@ def convert_paper(  # noqa: PLR0913 (the command's options)
     _tell(out, as_json)
 
 
-@data.command(epilog="Example: lsml data info train.h5")
+@data.command(epilog="Example: lsml data info data.h5")
 def info(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Dataset in HDF5.")],
     as_json: Json = False,
@@ -140,7 +141,7 @@ def _tell(path: Path, as_json: bool) -> None:
     """What is in a dataset, in a line or for a program."""
     dataset = LocalizationDataset(path, "all")
     if not as_json:
-        typer.echo(_summary(path, dataset))
+        say(_summary(path, dataset))
         return
     counts = {"samples": len(dataset), **dataset.counts}
     worst = {"worst_error": numbers(dataset.error.max())}

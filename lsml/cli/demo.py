@@ -10,18 +10,21 @@ import typer
 from jaxtyping import Shaped
 
 import lsml.api
-from lsml.cli.options import Dataset, Overwrite
+from lsml.cli.options import Dataset, Json, Overwrite
 from lsml.cli.outcome import (
     check_free,
     exit_unless_solved,
+    print_json,
     print_table,
 )
+from lsml.cli.screen import say
 from lsml.data import microstructures
 from lsml.io.hdf5 import write_solutions
 from lsml.io.labels import read_labels
 from lsml.plot.comparison import plot_comparison
 from lsml.plot.figure import figure_type
 from lsml.solution import Solution
+from lsml.state import Status
 
 RULES = {
     "moulinec": "Moulinec",
@@ -45,6 +48,7 @@ def demo(  # noqa: PLR0913 (the command's options)
         list[float], typer.Option(help="Stiff over soft; may be given several times.")
     ] = [10.0, 50.0],  # noqa: B006 (typer copies it)
     dataset: Dataset = None,
+    as_json: Json = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Three rules on one microstructure, as demo.png and demo.h5.
@@ -63,7 +67,6 @@ def demo(  # noqa: PLR0913 (the command's options)
         )
         for value, rule in product(contrast, RULES)
     }
-    _tell(labels.shape, solutions)
     rows = {
         f"contrast {value:g}": {
             name: solutions[value, rule] for rule, name in RULES.items()
@@ -73,8 +76,13 @@ def demo(  # noqa: PLR0913 (the command's options)
     plot_comparison(rows, picture, tol=TOL)
     best = {f"contrast_{value:g}": solutions[value, "cg"] for value in contrast}
     write_solutions(best, fields)
-    typer.echo(f"{picture}: microstructure, fields and convergence")
-    typer.echo(f"{fields}: the cg solution of each contrast, in a group of its name")
+    if as_json:
+        files = {"picture": str(picture), "fields": str(fields)}
+        print_json(files | {"solutions": summary(solutions)})
+    else:
+        _tell(labels.shape, solutions)
+        say(f"{picture}: microstructure, fields and convergence")
+        say(f"{fields}: the cg solution of each contrast, in a group of its name")
     exit_unless_solved(
         {f"contrast {v:g}, {RULES[r]}, ": s for (v, r), s in solutions.items()}
     )
@@ -95,24 +103,39 @@ def _labels(
     return labels
 
 
+def summary(
+    solutions: Mapping[tuple[float, str], Solution],
+) -> list[dict[str, float | int | str]]:
+    """One entry for each contrast and rule."""
+    return [
+        {
+            "contrast": contrast,
+            "rule": rule,
+            "status": Status(int(solution.status[0])).name,
+            "iterations": int(solution.iterations[0]),
+            "seconds": solution.timings["setup"] + solution.timings["solve"],
+            "error": float(solution.error[0]),
+            "modulus": float(solution.mean_stress[0, 0] / solution.mean_strain[0, 0]),
+        }
+        for (contrast, rule), solution in solutions.items()
+    ]
+
+
 def _tell(
     shape: Sequence[int], solutions: Mapping[tuple[float, str], Solution]
 ) -> None:
     """One row for each contrast and rule."""
-    rows = []
-    for (contrast, rule), solution in solutions.items():
-        stress, strain = solution.mean_stress[0, 0], solution.mean_strain[0, 0]
-        seconds = solution.timings["setup"] + solution.timings["solve"]
-        rows.append(
-            [
-                f"{contrast:g}",
-                RULES[rule],
-                str(int(solution.iterations[0])),
-                f"{seconds:.2f}",
-                f"{float(solution.error[0]):.1e}",
-                f"{float(stress / strain):.6g}",
-            ]
-        )
+    rows = [
+        [
+            f"{each['contrast']:g}",
+            RULES[str(each["rule"])],
+            str(each["iterations"]),
+            f"{each['seconds']:.2f}",
+            f"{each['error']:.1e}",
+            f"{each['modulus']:.6g}",
+        ]
+        for each in summary(solutions)
+    ]
     print_table(
         f"{' × '.join(map(str, shape))} voxels, certified error to {TOL:.0e}, "
         "modulus <σ11>/<ε11>",

@@ -13,6 +13,7 @@ import torch
 import typer
 
 from lsml.atomic import check_target
+from lsml.cli.screen import say
 
 NOT_CONVERGED, BAD_INPUT, INTERRUPTED = 1, 2, 130  # the last as shells have it
 INTENDED = (ValueError, OSError, ImportError, MemoryError)  # raised to be read by users
@@ -22,7 +23,7 @@ Errors: TypeAlias = type[BaseException]
 
 def leave(sentence: str, status: int) -> NoReturn:
     """End with a sentence on stderr."""
-    typer.echo(f"lsml: {sentence}", err=True)
+    say(f"lsml: {sentence}", err=True)
     raise typer.Exit(status) from None
 
 

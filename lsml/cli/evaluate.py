@@ -23,6 +23,7 @@ from lsml.cli.outcome import (
     print_json,
     print_table,
 )
+from lsml.cli.screen import say
 from lsml.cli.weights import check_fits, load_weights, short_names, warn_of_contrast
 from lsml.data import LocalizationDataset
 from lsml.learned import Evaluation, LearnedRule, Symmetrized
@@ -97,7 +98,7 @@ def evaluate(  # noqa: PLR0913 (the command's options)
     else:
         _tell_errors(found, dataset, symmetrize)
         if figures is not None:
-            typer.echo(f"{figures}: {len(_pictures(given))} pictures")
+            say(f"{figures}: {len(_pictures(given))} pictures")
 
 
 def _given(
@@ -194,4 +195,4 @@ def _tell_errors(
     for name, each in found.items():
         passes = [f"{error:.2f}" for error in each.errors.mean(0).tolist()]
         if len(passes) > 1:
-            typer.echo(f"{name}, mean after each pass: {' '.join(passes)}")
+            say(f"{name}, mean after each pass: {' '.join(passes)}")

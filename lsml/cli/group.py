@@ -9,7 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from lsml.cli.errors import BAD_INPUT, failures
 from lsml.cli.job import job_beside
-from lsml.cli.screen import adapt_streams, show_help
+from lsml.cli.screen import adapt_streams, say, show_help
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -58,7 +58,7 @@ def _told(error: Exception) -> int:
     if text:  # empty where no words at all have been answered by the help
         text = text[0].lower() + text[1:]
         path = "lsml" if ctx is None else ctx.command_path
-        typer.echo(f"lsml: {text} (see {path} --help)", err=True)
+        say(f"lsml: {text} (see {path} --help)", err=True)
     return BAD_INPUT
 
 

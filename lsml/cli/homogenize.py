@@ -30,6 +30,7 @@ from lsml.cli.outcome import (
     print_table,
 )
 from lsml.cli.outputs import TensorOut, check_tensor_out
+from lsml.cli.screen import say
 from lsml.engineering import EngineeringConstants
 from lsml.homogenization import EffectiveStiffness
 from lsml.mandel import names
@@ -83,7 +84,7 @@ def homogenize(  # noqa: PLR0913 (the command's options)
         for sample in range(len(effective.stiffness)):
             _tell(effective, sample)
         if out is not None:
-            typer.echo(f"{out}: the result")
+            say(f"{out}: the result")
     exit_unless_solved({"": effective.solution})
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lsml.cli.screen import say
 from lsml.inputs import ProblemOptions
 from lsml.io.array_files import raw_layout
 from lsml.io.image import Image, Labels
@@ -45,7 +46,7 @@ def labelled(
     found = fitting(image.labels, PHASES)
     values = found.values.tolist()
     if values != list(range(len(values))):
-        typer.echo(f"lsml: {file}: {_renamed(found)}", err=True)
+        say(f"lsml: {file}: {_renamed(found)}", err=True)
     if image.spacing is not None:
         options = ProblemOptions(**{**options, "spacing": image.spacing})
     return found.labels, options

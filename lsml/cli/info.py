@@ -16,6 +16,7 @@ from rich.table import Table
 from lsml.cli.images import RawBytes, given_image
 from lsml.cli.options import Dataset, Json, Spacing, problem_options
 from lsml.cli.outcome import bad_input_exits, print_json, print_table
+from lsml.cli.screen import say
 from lsml.data.description import Description, PhaseDescription, describe
 from lsml.io.image import Image
 from lsml.io.saved import Saved, read_saved
@@ -166,7 +167,7 @@ def _tell_phases(image: Image, said: Description) -> None:
         ],
     )
     if said.missing:
-        typer.echo(f"lsml: {said.missing}", err=True)
+        say(f"lsml: {said.missing}", err=True)
 
 
 def _close(phase: PhaseDescription) -> Iterator[str]:

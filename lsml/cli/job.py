@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import torch
 import typer
 
-from lsml.atomic import replacing
+from lsml.atomic import check_target, replacing
 from lsml.cli.context import Context
 from lsml.cli.errors import BAD_INPUT
 
@@ -36,6 +36,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = {
 TRANSIENT = ("as_json", "overwrite")  # options that say nothing of the result
 LISTED = ("weights",)  # lists that may name files, as FILE or NAME=FILE
 SUFFIX = ".job.toml"
+FILES = (".h5", ".hdf5", ".json", ".png", ".pdf", ".svg")  # other results are folders
 FIRST_LINE = "# lsml run {name} makes {result} again."
 VERSIONED = ("lsml", "torch", "numpy")
 
@@ -95,7 +96,7 @@ def job_beside(ctx: Context) -> Iterator[None]:
         yield
         return
     result = Path(given[0])
-    target = place_of(result, folder=outputs[0] in ("folder", "figures"))
+    target = place_of(result)
     check_place(target, bool(ctx.params.get("overwrite")))
     job = job_of(ctx, target.parent, outputs)
     try:
@@ -108,13 +109,18 @@ def job_beside(ctx: Context) -> Iterator[None]:
     write_job(job, target, result)
 
 
-def place_of(result: Path, folder: bool) -> Path:
-    """Where the run file of a result is."""
-    return result / f"lsml{SUFFIX}" if folder else result.with_suffix(SUFFIX)
+def place_of(result: Path) -> Path:
+    """The run file of a file or a folder: beside it."""
+    if result.suffix in FILES:
+        return result.with_suffix(SUFFIX)
+    whole = result if result.name not in ("", "..") else Path(os.path.abspath(result))
+    return whole.with_name(whole.name + SUFFIX)
 
 
 def check_place(target: Path, overwrite: bool) -> None:
-    """Refuse to replace a file that is no run file."""
+    """Refuse to replace a file that is no run file, or one that cannot be written."""
+    if target.parent.is_dir():
+        check_target(target)
     if overwrite or not target.is_file():
         return
     start = FIRST_LINE.partition("{")[0].encode()

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import torch
-import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +15,7 @@ from lsml.cli.errors import BAD_INPUT as BAD_INPUT
 from lsml.cli.errors import INTERRUPTED, NOT_CONVERGED, leave
 from lsml.cli.errors import bad_input_exits as bad_input_exits
 from lsml.cli.errors import check_free as check_free
+from lsml.cli.screen import say
 from lsml.solution import Solution
 from lsml.state import Status
 
@@ -63,7 +63,7 @@ def numbers(tensor: torch.Tensor) -> object:
 
 def print_json(values: Mapping[str, object]) -> None:
     """One object on stdout."""
-    typer.echo(json.dumps(values, indent=2))
+    say(json.dumps(values, indent=2))
 
 
 def print_table(

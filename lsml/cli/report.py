@@ -7,6 +7,7 @@ import typer
 
 from lsml.cli.options import Overwrite
 from lsml.cli.outcome import bad_input_exits, check_free
+from lsml.cli.screen import say
 from lsml.report import write_report
 
 
@@ -30,4 +31,4 @@ def report(
     with bad_input_exits():
         check_free(target, overwrite)
         write_report(file, target, group or ())
-    typer.echo(f"{target}: open it in a browser")
+    say(f"{target}: open it in a browser")

@@ -54,6 +54,16 @@ def adapt_streams() -> None:
             stream.reconfigure(errors=SPELL)
 
 
+def say(text: str, err: bool = False) -> None:
+    """A line on stdout or stderr.
+
+    Not by way of typer.echo, which writes UTF-8 to a terminal that is set to ASCII.
+    """
+    stream = sys.stderr if err else sys.stdout
+    stream.write(f"{text}\n")
+    stream.flush()
+
+
 def show_help(command: TyperCommand | TyperGroup, ctx: Context) -> None:
     """Usage, what it does, arguments, options and commands, and an example."""
     console = Console(highlight=False)

@@ -29,6 +29,7 @@ from lsml.cli.outcome import (
     print_table,
 )
 from lsml.cli.outputs import Out, check_solution_out, save_solution, written
+from lsml.cli.screen import say
 from lsml.cli.start import start_from
 from lsml.inputs import as_problem
 from lsml.mandel import names
@@ -137,7 +138,5 @@ def _tell(solution: Solution, out: Path | None) -> None:
             for i in samples
         ],
     )
-    if out is None:
-        typer.echo("fields not kept; --out result.h5 keeps them")
-    else:
-        typer.echo(f"{', '.join(map(str, written(out)))}: the result")
+    kept = "fields not kept; --out result.h5 keeps them"
+    say(kept if out is None else f"{', '.join(map(str, written(out)))}: the result")

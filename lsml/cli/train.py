@@ -24,6 +24,7 @@ from lsml.cli.learned_checks import (
 )
 from lsml.cli.options import Json
 from lsml.cli.outcome import print_json
+from lsml.cli.screen import say
 from lsml.compiled import can_compile
 from lsml.data import LocalizationDataset
 from lsml.data.rules import mks_for, rule_for
@@ -142,7 +143,7 @@ def _fit(dataset: LocalizationDataset, folder: Path, as_json: bool) -> None:
     if as_json:
         print_json({"weights": str(folder / BEST), "samples": len(dataset)})
     else:
-        typer.echo(f"{folder / BEST}: mks, fitted to {len(dataset)} samples")
+        say(f"{folder / BEST}: mks, fitted to {len(dataset)} samples")
 
 
 def _summary(rows: list[Row], folder: Path, plan: Plan) -> dict[str, object]:
@@ -162,21 +163,21 @@ def _summary(rows: list[Row], folder: Path, plan: Plan) -> dict[str, object]:
 def _tell_training(rows: list[Row], folder: Path, plan: Plan) -> None:
     """Where things are; the picture is not worth a failure."""
     if len(rows) < plan.epochs:
-        typer.echo(
+        say(
             f"{folder}: stopped in epoch {len(rows) + 1} of {plan.epochs}; "
             "the same command goes on"
         )
     else:
         best = min(rows, key=lambda row: row.score)
-        typer.echo(
+        say(
             f"{folder / BEST}: of epoch {best.epoch + 1}, "
             f"validation MASE {best.score:.3g} %"
         )
     if not rows:
         return
-    typer.echo(f"{folder / LOG}: loss and validation MASE of each epoch")
+    say(f"{folder / LOG}: loss and validation MASE of each epoch")
     try:
         plot_learning({folder.resolve().name: rows}, folder / PICTURE)
-        typer.echo(f"{folder / PICTURE}: their curves")
+        say(f"{folder / PICTURE}: their curves")
     except ImportError as error:
-        typer.echo(f"{folder / PICTURE} is not drawn: {error}")
+        say(f"{folder / PICTURE} is not drawn: {error}")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lsml.cli.outcome import bad_input_exits
+from lsml.cli.screen import say
 from lsml.viewer import view as viewer
 
 
@@ -27,7 +28,7 @@ def view(
     """
     with bad_input_exits():
         made = viewer(files, group or (), port)
-    typer.echo(f"{made.url} (Ctrl-C ends it)")
+    say(f"{made.url} (Ctrl-C ends it)")
     if browser:
         webbrowser.open(made.url)
     made.run()

@@ -3,9 +3,8 @@
 import os
 from collections.abc import Sequence
 
-import typer
-
 from lsml.cli.learned_checks import check_name
+from lsml.cli.screen import say
 from lsml.data import LocalizationDataset
 from lsml.learned import LearnedRule
 from lsml.learned.checkpoint import described
@@ -44,7 +43,7 @@ def warn_of_contrast(
     """A line on stderr if the weights are of another contrast than the samples."""
     known = rule.contrast
     if known is not None and abs(dataset.contrast - known) > ALIKE * known:
-        typer.echo(
+        say(
             f"lsml: warning: {source} was trained at contrast {known:g}; "
             f"{dataset.path} has contrast {dataset.contrast:g}",
             err=True,
