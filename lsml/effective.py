@@ -18,6 +18,7 @@ from lsml.engineering import (
     engineering_constants,
 )
 from lsml.io.content import tensor_content
+from lsml.io.solved import array
 from lsml.saving import save_content
 from lsml.solution import Solution
 
@@ -150,14 +151,16 @@ class EffectiveStiffness:
             raise ValueError(
                 f"sample = {sample} must be one of {len(elastic)}, counted from 0"
             )
-        return plot_stiffness(elastic[sample].detach().cpu().numpy(), path, unit=unit)
+        return plot_stiffness(array(elastic[sample]), path, unit=unit)
 
     def _repr_html_(self) -> str:
         """What notebooks show: tables, and Young's modulus of the first one."""
         from lsml.rich_repr import MOST, picture, stiffness_html
 
         words = self.solution.form.discretization.differential.words
-        samples = zip(np.asarray(self), self.lower.cpu(), self.upper.cpu(), strict=True)
+        samples = zip(
+            *map(array, (self.stiffness, self.lower, self.upper)), strict=True
+        )
         tables = [
             stiffness_html(
                 matrix, (low, high), words.components,

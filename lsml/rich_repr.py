@@ -24,6 +24,7 @@ else:
 MOST = 10  # samples that have a row
 LARGEST = 2**21  # voxels of a batch whose picture is made unasked
 DPI = 60
+ROUNDING = 1e-12
 MISSING = (ImportError, ValueError)  # no matplotlib, or fields that have no picture
 
 
@@ -100,8 +101,9 @@ def number(value: complex) -> str:
 
 
 def numbers(values: NDArray[Any]) -> str:
-    """Several of them."""
-    return ", ".join(map(number, values.tolist()))
+    """Several of them; what is rounding beside the largest is 0."""
+    least = ROUNDING * abs(values).max(initial=0.0)
+    return ", ".join(number(v if abs(v) > least else 0.0) for v in values.tolist())
 
 
 def _shape(solution: Answer) -> Sequence[int]:

@@ -70,7 +70,7 @@ def plot_slices(
         scale = scale_of(np.concatenate([cut.plane.ravel() for cut in planes]))
         _draw_row(list(row), planes, scale, unit)
         if part:
-            row[0].set_ylabel(f"{part}\n{row[0].get_ylabel()}", fontsize=MEDIUM)
+            row[0].set_ylabel(f"{part.strip()}\n{row[0].get_ylabel()}", fontsize=MEDIUM)
     if title:
         figure.suptitle(title, fontsize=MEDIUM)
     return kept(figure, path)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from lsml.io.solved import (
@@ -75,7 +75,7 @@ def _of_strain(figure: Figure, solution: Solved, sample: int) -> Axes:
 
 def _of_shown(figure: Figure, solution: Answer, sample: int) -> Axes:
     spacing, fields = shown(solution)
-    parts: dict[str, NDArray[np.floating]] = {}
+    parts: dict[str, NDArray[Any]] = {}
     for name, values in fields.items():
         title = f"{name} 1" if values.shape[1] > 1 else name
         parts |= real_parts(title, array(values[sample, 0]))
