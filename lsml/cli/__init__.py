@@ -11,6 +11,7 @@ from lsml.cli.compare import compare
 from lsml.cli.data import data
 from lsml.cli.demo import demo
 from lsml.cli.homogenize import homogenize
+from lsml.cli.info import info
 from lsml.cli.learned import convert, evaluate, train
 from lsml.cli.solve import solve
 
@@ -29,6 +30,7 @@ app.command(epilog="Example: lsml homogenize image.h5 --dataset labels --json")(
 app.command(epilog="Example: lsml compare image.npy --rules moulinec,cg --plot c.png")(
     compare
 )
+app.command(epilog="Example: lsml info image.npy --json")(info)
 app.add_typer(data, name="data")
 app.command(epilog="Example: lsml train data.h5 run --rule rln-t --epochs 20")(train)
 app.command(

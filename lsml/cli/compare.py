@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 import lsml.comparison
+from lsml.cli.images import RawBytes, labelled
 from lsml.cli.learned_checks import plain_errors
 from lsml.cli.options import (
     Contrast,
@@ -33,7 +34,6 @@ from lsml.comparison import Comparison
 from lsml.comparison.compare import LabelOptions
 from lsml.comparison.report import sections
 from lsml.inputs import LABELLED
-from lsml.io.labels import read_labels
 from lsml.plot.figure import figure_type
 from lsml.solution import ConvergenceError
 
@@ -60,6 +60,7 @@ def compare(  # noqa: PLR0913 (the command's options)
     repeats: Annotated[int, typer.Option(help="Timed solves of each rule.")] = 3,
     dataset: Dataset = None,
     spacing: Spacing = None,
+    raw: RawBytes = None,
     out: Annotated[
         Path | None, typer.Option(help="Write everything to this .json.")
     ] = None,
@@ -75,8 +76,10 @@ def compare(  # noqa: PLR0913 (the command's options)
     """
     with bad_input_exits(), plain_errors(), unsolved_exits(reference):
         check_outputs(out, plot, overwrite)
+        options = problem_options(contrast, discretization, spacing)
+        labels, options = labelled(file, dataset, raw, options)
         found = lsml.comparison.compare(
-            read_labels(file, dataset),
+            labels,
             listed(rules),
             weights=paths(weights or []),
             reference=reference,
@@ -84,7 +87,7 @@ def compare(  # noqa: PLR0913 (the command's options)
             max_iter=max_iter,
             goals=errors(goals),
             repeats=repeats,
-            **cast(LabelOptions, problem_options(contrast, discretization, spacing)),
+            **cast(LabelOptions, options),
         )
         text = found.to_json(out)
         if plot is not None:

@@ -8,6 +8,7 @@ import torch
 import typer
 
 import lsml.homogenization
+from lsml.cli.images import RawBytes, labelled
 from lsml.cli.options import (
     Contrast,
     Dataset,
@@ -28,7 +29,6 @@ from lsml.cli.outcome import (
 )
 from lsml.engineering import EngineeringConstants
 from lsml.homogenization import EffectiveStiffness
-from lsml.io.labels import read_labels
 from lsml.mandel import names
 from lsml.state import Status
 
@@ -47,6 +47,7 @@ def homogenize(  # noqa: PLR0913 (the command's options)
     max_iter: MaxIter = 1000,
     dataset: Dataset = None,
     spacing: Spacing = None,
+    raw: RawBytes = None,
     as_json: Json = False,
 ) -> None:
     """Effective Mandel stiffness and engineering constants of FILE.
@@ -55,8 +56,9 @@ def homogenize(  # noqa: PLR0913 (the command's options)
     """
     with bad_input_exits():
         options = problem_options(contrast, discretization, spacing)
+        labels, options = labelled(file, dataset, raw, options)
         effective = lsml.homogenization.homogenize(
-            read_labels(file, dataset),
+            labels,
             rule=rule,
             tol=tol,
             stop=stop,

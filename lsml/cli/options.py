@@ -10,7 +10,9 @@ from lsml.learned.loading import NAMES
 
 File = Annotated[
     Path,
-    typer.Argument(help="Label image: .npy, .npz, .h5; 0 is soft, 1 is stiff."),
+    typer.Argument(
+        help="Labels: .npy .npz .h5 .tif .vti .dream3d .raw; 0 soft, 1 stiff."
+    ),
 ]
 Rule = Annotated[
     str,
@@ -34,11 +36,11 @@ Discretization = Annotated[
 MaxIter = Annotated[int, typer.Option(help="Iterations after which to give up.")]
 Dataset = Annotated[
     str | None,
-    typer.Option(help="Which array of an .npz or .h5 file holds the labels."),
+    typer.Option(help="Which array of the file holds the labels."),
 ]
 Spacing = Annotated[
     str | None,
-    typer.Option(metavar="HX,HY[,HZ]", help="Voxel edges, any unit; 1 by default."),
+    typer.Option(metavar="HX,HY[,HZ]", help="Voxel edges; else the file's, else 1."),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object instead of tables.")

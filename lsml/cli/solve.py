@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import lsml.api
+from lsml.cli.images import RawBytes, labelled
 from lsml.cli.options import (
     Contrast,
     Dataset,
@@ -27,7 +28,6 @@ from lsml.cli.outcome import (
     print_json,
     print_table,
 )
-from lsml.io.labels import read_labels
 from lsml.mandel import names
 from lsml.solution import Solution
 from lsml.state import Status
@@ -52,6 +52,7 @@ def solve(  # noqa: PLR0913 (the command's options)
         Path | None, typer.Option(help="Write fields and certificates to this .h5.")
     ] = None,
     spacing: Spacing = None,
+    raw: RawBytes = None,
     as_json: Json = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -63,8 +64,9 @@ def solve(  # noqa: PLR0913 (the command's options)
         if out is not None:
             check_free(out, overwrite)
         options = problem_options(contrast, discretization, spacing)
+        labels, options = labelled(file, dataset, raw, options)
         solution = lsml.api.solve(
-            read_labels(file, dataset),
+            labels,
             rule,
             weights=weights_by_name(weights),
             tol=tol,

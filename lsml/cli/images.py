@@ -1,0 +1,68 @@
+"""Label images that commands are given, numbered from 0, with their voxel edges."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsml.inputs import ProblemOptions
+from lsml.io.array_files import raw_layout
+from lsml.io.image import Image, Labels
+from lsml.io.labels import read_image
+from lsml.io.renumber import Phases, fitting
+
+RawBytes = Annotated[
+    str | None,
+    typer.Option(
+        "--raw",
+        metavar="NX,NY,NZ,TYPE[,F]",
+        help="What a .raw file holds; F if x runs fastest.",
+    ),
+]
+PHASES = 2  # of different stiffness, which --contrast tells
+TOLD = 4  # labels that a line names
+
+
+def labelled(
+    file: Path, dataset: str | None, raw: str | None, options: ProblemOptions
+) -> tuple[Labels, ProblemOptions]:
+    """Phase of each voxel, and the options with the file's voxel edges unless given.
+
+    Other labels than 0 and 1 are numbered in their order, which a line on stderr says.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, ImportError
+        As :func:`lsml.io.read_image`, more labels than phases, or several plane images.
+    """
+    image = given_image(file, dataset, raw, options.get("spacing"))
+    if image.batch and image.labels.ndim == 3:
+        raise ValueError(
+            f"{file} holds {len(image.labels)} plane images; expected one, or a batch "
+            "of 3-D images"
+        )
+    found = fitting(image.labels, PHASES)
+    values = found.values.tolist()
+    if values != list(range(len(values))):
+        typer.echo(f"lsml: {file}: {_renamed(found)}", err=True)
+    if image.spacing is not None:
+        options = ProblemOptions(**{**options, "spacing": image.spacing})
+    return found.labels, options
+
+
+def given_image(
+    file: Path, dataset: str | None, raw: str | None, spacing: object
+) -> Image:
+    """What the file holds; edges given on the command line go before its own."""
+    layout = None if raw is None else raw_layout(raw)
+    edges = spacing if isinstance(spacing, Sequence) else None
+    return read_image(file, dataset, layout, edges)
+
+
+def _renamed(found: Phases) -> str:
+    named = [
+        f"label {label} is phase {k}" for k, label in enumerate(found.values.tolist())
+    ]
+    more = [f"{len(named) - TOLD} more"] if len(named) > TOLD else []
+    return ", ".join(named[:TOLD] + more)
