@@ -47,6 +47,7 @@ def run(pages: list[Path], write: bool) -> int:
             print(
                 f"{outcome.page}: {outcome.run} blocks in {outcome.seconds:.1f} s,"
                 f" {outcome.skipped} not run",
+                *(["slow:", ", ".join(outcome.slow)] if outcome.slow else []),
                 flush=True,
             )
             if write:

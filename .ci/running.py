@@ -17,7 +17,8 @@ from types import ModuleType
 from pages import Block, PageError, pairs
 from printed import agrees, mask
 
-LONGEST = 300  # seconds for a page
+LONGEST = 600  # seconds for a page
+SLOW = 5  # seconds of a block that are worth a word
 
 # Children of a server that has imported lsml and done nothing with it: a page, or a
 # command, starts at once and fresh.
@@ -34,6 +35,7 @@ class Outcome:
     skipped: int = 0
     elsewhere: int = 0
     seconds: float = 0.0
+    slow: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     edits: list[tuple[tuple[int, int], str]] = field(default_factory=list)
 
@@ -50,7 +52,12 @@ def run_page(page: Path) -> Outcome:
         sys.modules["__main__"] = main
         try:
             for block, output in pairs(page.read_text("utf-8")):
-                _check(block, output, _printed(page, block, main, outcome), outcome)
+                begin = time.perf_counter()
+                printed = _printed(page, block, main, outcome)
+                _check(block, output, printed, outcome)
+                took = time.perf_counter() - begin
+                if took > SLOW:
+                    outcome.slow.append(f"line {block.line} {took:.0f} s")
         except PageError as error:
             outcome.wrong.append(f"{outcome.page}: {error}")
         os.chdir("/")
