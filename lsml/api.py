@@ -13,8 +13,10 @@ from lsml.inputs import (
     as_rule,
     as_start,
     check_limits,
+    given_options,
     in_form,
 )
+from lsml.io.provenance import asked
 from lsml.rule import UpdateRule
 from lsml.running import Run
 from lsml.solution import Solution
@@ -92,6 +94,19 @@ def solve(  # noqa: PLR0913 (the public entry)
     problem, engine, seconds = refine(accelerate(given, compile), tol)
     start = None if x0 is None else problem.enter(as_start(x0, problem))
     task = Task(problem, chosen, start, FIELDS[stop](problem, tol), max_iter)
-    run = Run(task, started, engine, seconds)
+    said = given_options(m, options) | {
+        "rule": rule,
+        "weights": weights,
+        "tol": tol,
+        "max_iter": max_iter,
+        "stop": stop,
+        "x0": x0,
+        "gradient": gradient,
+        "record": record,
+        "quadrature": quadrature,
+        "form": form,
+        "compile": compile,
+    }
+    run = Run(task, started, engine, seconds, asked("solve", chosen, said))
     solution = run(gradient, record=record, progress=progress, quadrature=quadrature)
     return solution.check() if throw else solution

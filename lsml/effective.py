@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from lsml.engineering import (
     anisotropy,
     engineering_constants,
 )
+from lsml.io.content import tensor_content
+from lsml.saving import save_content
 from lsml.solution import Solution
 
 
@@ -84,13 +87,42 @@ class EffectiveStiffness:
         compliance = torch.linalg.inv(self.stiffness.detach())
         return torch.einsum("bij...,bjk->bik...", flux, compliance)
 
+    def save(self, path: str | Path) -> Path:
+        """Write tensor, interval, constants and provenance: ``.h5``, .npz or .json.
+
+        The names are those of :mod:`lsml.io.content`; :func:`lsml.io.read_saved` reads
+        the HDF5 file.
+
+        Raises
+        ------
+        ValueError, OSError
+            Another extension, or the file cannot be written; what was there before is
+            untouched.
+        """
+        codes = self.solution.status.reshape(self.iterations.shape)
+        tensors = {
+            "stiffness": self.stiffness,
+            "lower": self.lower,
+            "upper": self.upper,
+            "iterations": self.iterations,
+            "status": codes,
+        }
+        if self._is_elastic:
+            constants = self.engineering()
+            tensors |= {"E": constants.E, "nu": constants.nu, "G": constants.G}
+        return save_content(tensor_content(self.solution, tensors), path)
+
+    @property
+    def _is_elastic(self) -> bool:
+        return self.solution.form.discretization.differential.words.field == "strain"
+
     def _columns(self, fields: Tensor) -> Inexact[Tensor, "b c c *n"]:
         """Fields of the load cases as the columns of a matrix per voxel."""
         return fields.unflatten(0, (len(self.stiffness), -1)).transpose(1, 2)
 
     def _elastic(self, what: str) -> Float[Tensor, "b c c"]:
-        words = self.solution.form.discretization.differential.words
-        if words.field != "strain":
+        if not self._is_elastic:
+            words = self.solution.form.discretization.differential.words
             raise ValueError(f"a {words.coefficient} has no {what}")
         return self.stiffness
 

@@ -20,7 +20,14 @@ from lsml.displacement_form import DisplacementForm
 from lsml.effective import EffectiveStiffness as EffectiveStiffness
 from lsml.energy import Spectrum
 from lsml.gradients import Detached, Task
-from lsml.inputs import ProblemOptions, as_problem, as_rule, check_limits
+from lsml.inputs import (
+    ProblemOptions,
+    as_problem,
+    as_rule,
+    check_limits,
+    given_options,
+)
+from lsml.io.provenance import asked
 from lsml.law import PhaseLaw
 from lsml.macro_load import MacroLoad
 from lsml.physics.percolation import idle
@@ -89,7 +96,15 @@ def homogenize(  # noqa: PLR0913 (the public entry)
     assert isinstance(form, DisplacementForm)
     spectrum = Spectrum(*extreme_ratios(form.strain))
     criterion = criterion_for(form, stop, spectrum, tol)
-    run = Run(Task(form, chosen, None, criterion, max_iter), started, engine, seconds)
+    said = given_options(m, options) | {
+        "rule": rule,
+        "tol": tol,
+        "max_iter": max_iter,
+        "stop": stop,
+        "compile": compile,
+    }
+    task = Task(form, chosen, None, criterion, max_iter)
+    run = Run(task, started, engine, seconds, asked("homogenize", chosen, said))
     solution = run(Detached(), record=False, progress=progress, quadrature=False)
     if throw:
         solution.check()

@@ -14,7 +14,7 @@ from lsml.learned.checkpoint import Savable
 from lsml.learned.loading import NAMES, load_rule
 from lsml.learned.rule import ALIKE, stiffnesses
 from lsml.physics.cell import Faces, Spacing
-from lsml.physics.elasticity import two_phase
+from lsml.physics.elasticity import CONTRAST, two_phase
 from lsml.physics.loads import Load
 from lsml.physics.phases import Phase, Phases
 from lsml.physics.rules.anderson import Anderson
@@ -198,6 +198,13 @@ def as_problem(
     if learns(rule):
         options = {"discretization": LABELLED, **options}
     return two_phase(m, **options)
+
+
+def given_options(m: object, options: ProblemOptions) -> dict[str, object]:
+    """What labels are made a problem with, for a file to tell; nothing of a problem."""
+    if isinstance(m, Problem) or "phases" in options:
+        return dict(options)
+    return {"contrast": CONTRAST, **options}
 
 
 def in_form(problem: Problem, form: str, rule: UpdateRule[Any]) -> Problem:

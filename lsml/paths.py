@@ -21,7 +21,9 @@ from lsml.criteria import FIELDS
 from lsml.displacement_form import DisplacementForm
 from lsml.gradients import Task
 from lsml.inputs import as_rule, check_limits, in_form
+from lsml.io.asked import Provenance
 from lsml.io.checkpoint import fingerprint
+from lsml.io.provenance import asked
 from lsml.macro_load import MacroLoad
 from lsml.numerics import per_sample
 from lsml.path_state import Record, State, load_state, save_state, stacked
@@ -186,7 +188,7 @@ class Plan:
         guess = None if state.last is None else start + self._ahead(state, k, start)
         stop = FIELDS["residual"](problem, self.tol)
         task = Task(problem, self.rule, guess, stop, self.max_iter)
-        run = Run(task, started, engine, seconds)
+        run = Run(task, started, engine, seconds, self._asked(k))
         solution = run(None, record=False, progress=False, quadrature=False)
         x = solution.state.x
         with torch.set_grad_enabled(solution.tracked):
@@ -194,6 +196,16 @@ class Plan:
         moved = x.detach().to(start) - start
         record = Record.of(solution)
         return solution, State(law, moved, state.last, [*state.records, record])
+
+    def _asked(self, k: int) -> Provenance:
+        options = {
+            "step": k,
+            "tol": self.tol,
+            "max_iter": self.max_iter,
+            "form": self.form,
+            "compile": self.compile,
+        }
+        return asked("load_path", self.rule, options)
 
     def _ahead(self, state: State, k: int, like: Vector) -> Vector:
         """Deviation from x̄ to start with: α further than from the last but one."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lsml.gradients import Detached, Gradient, Implicit, Task
+from lsml.io.asked import Provenance
 from lsml.learned.rule import LearnedRule
 from lsml.physics.rules.auto import Auto
 from lsml.problem import Problem
@@ -29,6 +30,7 @@ class Run:
     started: float
     engine: str = "eager"
     compiled: float = 0.0  # seconds spent on getting the kernels
+    asked: Provenance | None = None
 
     def __call__(
         self,
@@ -61,6 +63,7 @@ class Run:
             engine=self.engine,
             tracked=torch.is_grad_enabled() and not isinstance(chosen, Detached),
             predicted=self._predicted(state),
+            provenance=self.asked,
         )
 
     def _predicted(self, state: SolveState) -> Tensor | None:

@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Float, Inexact
 from torch import Tensor
 
+from lsml.convergence_error import ConvergenceError as ConvergenceError
 from lsml.displacement_form import DisplacementForm
 from lsml.error_bound import error_bound
+from lsml.io.asked import Provenance
 from lsml.numerics import wide
 from lsml.problem import Problem
 from lsml.state import SolveState, Status
@@ -40,6 +42,7 @@ class Solution:
     tracked : whether fields and averages carry a graph to moduli and load.
     predicted : a learned rule's own output (b, channels, *n), in strain units; `strain`
         is the compatible field that belongs to it. None for other rules.
+    provenance : what the solve was asked for; None if it was put together otherwise.
     """
 
     problem: Problem
@@ -51,6 +54,7 @@ class Solution:
     engine: str = "eager"
     tracked: bool = False
     predicted: Float[Tensor, "b o *n"] | None = None
+    provenance: Provenance | None = None
 
     @property
     def status(self) -> Codes:
@@ -245,10 +249,21 @@ class Solution:
         return self
 
     def save(self, path: str | Path) -> Path:
-        """Write fields, averages, history and options to HDF5; see `lsml.io.hdf5`."""
-        from lsml.io.hdf5 import write_solution
+        """Write it in the format of the extension, see :mod:`lsml.saving`.
 
-        return write_solution(self, path)
+        ``.h5`` keeps everything, ``.xdmf`` makes ParaView open that, ``.vti`` has the
+        fields of the first sample, ``.npz`` arrays, ``.json`` numbers, ``.png`` a
+        picture.
+
+        Raises
+        ------
+        ValueError, OSError
+            Another extension, or the file cannot be written; what was there before is
+            untouched.
+        """
+        from lsml.saving import save
+
+        return save(self, path)
 
     def to_vtk(self, path: str | Path, sample: int = 0) -> Path:
         """Write labels and fields of one sample to a `.vti` that ParaView opens."""
@@ -274,24 +289,3 @@ class Solution:
             f"iterations ≤ {int(self.iterations.max())}, "
             f"error ≤ {float(self.error.max()):.1e})"
         )
-
-
-class ConvergenceError(RuntimeError):
-    """A sample diverged, went non-finite or ran out; carries the ``solution``."""
-
-    def __init__(self, solution: Solution) -> None:
-        lines = []
-        for i, code in enumerate(solution.status.tolist()):
-            if Status(code).failed:
-                steps, error = int(solution.iterations[i]), float(solution.error[i])
-                lines.append(
-                    f"sample {i}: {Status(code).name} after {steps} iterations at "
-                    f"error {error:.1e} ({Status(code).advice})"
-                )
-        more = f"; and {len(lines) - 3} more samples" if len(lines) > 3 else ""
-        super().__init__("; ".join(lines[:3]) + more)
-        self.solution = solution
-
-    def __reduce__(self) -> tuple[type["ConvergenceError"], tuple[Solution]]:
-        """Made anew from the solution, so that a worker process can raise it."""
-        return type(self), (self.solution,)

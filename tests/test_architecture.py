@@ -32,7 +32,16 @@ def test_public_names_have_docstrings():
 
 def test_import_is_lean():
     """Optional packages are imported where they are used, not by `import lsml`."""
-    heavy = ["matplotlib", "pymks", "dask", "pyvista", "vtk", "pandas", "sfepy"]
+    heavy = [
+        "matplotlib",
+        "pymks",
+        "dask",
+        "pyvista",
+        "vtk",
+        "pandas",
+        "sfepy",
+        "tifffile",
+    ]
     code = f"import sys, lsml; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import isnan
+from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -15,6 +16,7 @@ from lsml.cli.options import (
     File,
     Json,
     MaxIter,
+    Overwrite,
     Rule,
     Spacing,
     problem_options,
@@ -26,6 +28,7 @@ from lsml.cli.outcome import (
     print_json,
     print_table,
 )
+from lsml.cli.outputs import TensorOut, check_tensor_out
 from lsml.engineering import EngineeringConstants
 from lsml.homogenization import EffectiveStiffness
 from lsml.io.labels import read_labels
@@ -46,14 +49,17 @@ def homogenize(  # noqa: PLR0913 (the command's options)
     ] = "certified",
     max_iter: MaxIter = 1000,
     dataset: Dataset = None,
+    out: TensorOut = None,
     spacing: Spacing = None,
     as_json: Json = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Effective Mandel stiffness and engineering constants of FILE.
 
     Exit status 0 solved, 1 not converged, 2 bad input.
     """
     with bad_input_exits():
+        check_tensor_out(out, overwrite)
         options = problem_options(contrast, discretization, spacing)
         effective = lsml.homogenization.homogenize(
             read_labels(file, dataset),
@@ -65,15 +71,19 @@ def homogenize(  # noqa: PLR0913 (the command's options)
             throw=False,
             **options,
         )
+        if out is not None:
+            effective.save(out)
     if as_json:
-        print_json(summary(effective))
+        print_json(summary(effective, out))
     else:
         for sample in range(len(effective.stiffness)):
             _tell(effective, sample)
+        if out is not None:
+            typer.echo(f"{out}: the result")
     exit_unless_solved({"": effective.solution})
 
 
-def summary(effective: EffectiveStiffness) -> dict[str, object]:
+def summary(effective: EffectiveStiffness, out: Path | None) -> dict[str, object]:
     """What a program wants to know."""
     constants = effective.engineering()
     return {
@@ -88,6 +98,7 @@ def summary(effective: EffectiveStiffness) -> dict[str, object]:
         "status": [Status(c).name for c in effective.solution.status.tolist()],
         "converged": bool(effective.solution.converged.all()),
         "seconds": dict(effective.solution.timings),
+        "out": None if out is None else str(out),
     }
 
 

@@ -21,12 +21,12 @@ from lsml.cli.options import (
 )
 from lsml.cli.outcome import (
     bad_input_exits,
-    check_free,
     exit_unless_solved,
     numbers,
     print_json,
     print_table,
 )
+from lsml.cli.outputs import Out, check_solution_out, save_solution, written
 from lsml.io.labels import read_labels
 from lsml.mandel import names
 from lsml.solution import Solution
@@ -48,9 +48,7 @@ def solve(  # noqa: PLR0913 (the command's options)
     tol: Annotated[float, typer.Option(help="Certified relative residual.")] = 1e-6,
     max_iter: MaxIter = 1000,
     dataset: Dataset = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Write fields and certificates to this .h5.")
-    ] = None,
+    out: Out = None,
     spacing: Spacing = None,
     as_json: Json = False,
     overwrite: Overwrite = False,
@@ -60,8 +58,7 @@ def solve(  # noqa: PLR0913 (the command's options)
     Exit status 0 solved, 1 not converged, 2 bad input.
     """
     with bad_input_exits():
-        if out is not None:
-            check_free(out, overwrite)
+        check_solution_out(out, overwrite)
         options = problem_options(contrast, discretization, spacing)
         solution = lsml.api.solve(
             read_labels(file, dataset),
@@ -74,7 +71,7 @@ def solve(  # noqa: PLR0913 (the command's options)
             **options,
         )
         if out is not None:
-            solution.save(out)
+            save_solution(solution, out)
     if as_json:
         print_json(summary(solution, out))
     else:
@@ -123,5 +120,7 @@ def _tell(solution: Solution, out: Path | None) -> None:
             for i in samples
         ],
     )
-    kept = "fields not kept; --out result.h5 keeps them"
-    typer.echo(kept if out is None else f"{out}: fields and certificates")
+    if out is None:
+        typer.echo("fields not kept; --out result.h5 keeps them")
+    else:
+        typer.echo(f"{', '.join(map(str, written(out)))}: the result")

@@ -1,161 +1,104 @@
-"""Label images from `.npy`, `.npz` and HDF5 files."""
+"""Label images from files: one table of extensions and readers."""
 
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import isfinite
 from pathlib import Path
-from typing import TypeAlias
 
-import h5py
-import numpy as np
-from jaxtyping import Bool, Integer
+from lsml.io.array_files import read_npy, read_npz, read_raw
+from lsml.io.hdf5_images import read_hdf5, read_xdmf
+from lsml.io.image import Found, Image, Labels, Raw, Wanted
+from lsml.io.tiff import read_tiff
+from lsml.io.vtk_image import read_vti, read_vtk
 
-Labels: TypeAlias = Integer[np.ndarray, "..."] | Bool[np.ndarray, "..."]
-Kinds: TypeAlias = Mapping[str, tuple[np.dtype, tuple[int, ...]]]
+READERS: Mapping[str, Callable[[Wanted], Found]] = {
+    ".npy": read_npy,
+    ".npz": read_npz,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
+    ".dream3d": read_hdf5,
+    ".xdmf": read_xdmf,
+    ".tif": read_tiff,
+    ".tiff": read_tiff,
+    ".vti": read_vti,
+    ".vtk": read_vtk,
+    ".raw": read_raw,
+}
 
-UNREADABLE = (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, KeyError)
 
+def read_image(
+    path: str | Path,
+    dataset: str | None = None,
+    raw: Raw | None = None,
+    spacing: Sequence[float] | None = None,
+) -> Image:
+    """Labels of a file, and the voxel edges where the file has them.
 
-def read_labels(path: str | Path, dataset: str | None = None) -> Labels:
-    """Phase of each voxel, (*n) or (b, *n), as stored: axes are neither moved nor cut.
+    Array axes are x, y, z: files that store z first are transposed, no labels change.
 
     Parameters
     ----------
-    path : `.npy`, `.npz`, `.h5` or `.hdf5`. Nothing in it is executed or unpickled.
-    dataset : name of the array inside `.npz` or HDF5; None takes the only integer array
-        with 2 to 4 axes.
+    path : `.npy`, `.npz`, `.h5`, `.hdf5` (any dataset; FANS, DREAM.3D and results of
+        lsml are known), `.dream3d`, `.xdmf` that names such a file, `.tif`, `.vti` and
+        `.vtk` image data, `.raw`. Nothing in it is executed or unpickled.
+    dataset : name of the array inside the file, or the last part of it; None takes the
+        only integer array with 2 to 4 axes.
+    raw : shape and type, of `.raw` files.
+    spacing : voxel edges that take the place of the file's.
 
     Raises
     ------
     ValueError
         Unknown extension, a file that is not what its extension says, no or several
-        label images, or numbers that are not integers.
+        label images, numbers that are not integers, an empty axis, or voxel edges that
+        are not positive.
     FileNotFoundError
         No such file.
+    ImportError
+        tifffile or VTK is missing; the message names the extra.
     """
-    file = Path(path)
+    wanted = Wanted(Path(path), dataset, raw)
+    _check_file(wanted)
+    image = READERS[wanted.file.suffix.lower()](wanted).image(wanted.file)
+    if spacing is not None:
+        return replace(image, spacing=tuple(spacing))
+    _check_spacing(wanted.file, image.spacing)
+    return image
+
+
+def read_labels(path: str | Path, dataset: str | None = None) -> Labels:
+    """Phase of each voxel, (*n) or (b, *n); :func:`read_image` without the rest.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, ImportError
+        As there.
+    """
+    return read_image(path, dataset).labels
+
+
+def _check_file(wanted: Wanted) -> None:
+    file = wanted.file
     if not file.exists():
         raise FileNotFoundError(f"{file} does not exist")
-    reader = READERS.get(file.suffix.lower())
-    if reader is None:
+    suffix = file.suffix.lower()
+    if suffix not in READERS:
         raise ValueError(
             f"{file} has the extension {file.suffix!r}; expected one of "
             f"{', '.join(READERS)}"
         )
     if file.is_dir():
         raise ValueError(f"{file} is a folder; expected a file")
-    labels = reader(file, dataset)
-    if labels.dtype.kind not in "iub":
+    if wanted.raw is not None and suffix != ".raw":
         raise ValueError(
-            f"{file} holds {labels.dtype} numbers; expected integer or bool labels"
+            f"{file} says itself what it holds; shape and type are for .raw files"
         )
-    return labels
 
 
-def _npy(file: Path, dataset: str | None) -> np.ndarray:
-    if dataset is not None:
+def _check_spacing(file: Path, spacing: Sequence[float] | None) -> None:
+    if spacing is not None and not all(isfinite(h) and h > 0 for h in spacing):
+        shown = ", ".join(f"{h:g}" for h in spacing)
         raise ValueError(
-            f"{file} is a single array; dataset={dataset!r} is for .npz and .h5 files"
+            f"{file} has voxel edges ({shown}); expected positive numbers, which "
+            "a given spacing replaces"
         )
-    try:
-        with file.open("rb") as stream:
-            labels: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
-    except UNREADABLE as error:
-        raise _unreadable(file, "NumPy array", error) from None
-    return labels
-
-
-def _npz(file: Path, dataset: str | None) -> np.ndarray:
-    with file.open("rb") as stream:  # NumPy leaves it open where the file is broken
-        try:
-            archive = np.load(stream, allow_pickle=False)
-        except UNREADABLE as error:
-            raise _unreadable(file, "NumPy archive", error) from None
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError(f"{file} is not a readable NumPy archive (a bare array)")
-        kinds = {name: _kind(archive, name) for name in archive.files}
-        name = _choose(file, kinds, dataset)
-        try:
-            labels: np.ndarray = archive[name]
-        except UNREADABLE as error:
-            raise _unreadable(file, "NumPy archive", error) from None
-    return labels
-
-
-def _kind(
-    archive: "np.lib.npyio.NpzFile", name: str
-) -> tuple[np.dtype, tuple[int, ...]]:
-    """Of one array; an object array is listed but not read."""
-    try:
-        array = archive[name]
-    except UNREADABLE:
-        return np.dtype(object), ()
-    return array.dtype, array.shape
-
-
-def _hdf5(file: Path, dataset: str | None) -> np.ndarray:
-    kinds: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
-
-    def note(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and item.shape is not None:
-            kinds[name] = (item.dtype, item.shape)
-
-    try:
-        opened = h5py.File(file, "r")
-    except UNREADABLE as error:
-        raise _unreadable(file, "HDF5 file", error) from None
-    with opened as archive:
-        archive.visititems(note)
-        if dataset is not None:
-            dataset = dataset.strip("/")
-        name = _choose(file, kinds, dataset)
-        try:
-            labels: np.ndarray = archive[name][()]
-        except UNREADABLE as error:
-            raise _unreadable(file, "HDF5 file", error) from None
-    return labels
-
-
-def _choose(file: Path, kinds: Kinds, dataset: str | None) -> str:
-    """The array asked for, or the only one that can be a label image."""
-    if dataset is not None:
-        if dataset not in kinds:
-            raise ValueError(
-                f"{file} has no dataset {dataset!r}; it has {_listed(kinds)}"
-            )
-        return dataset
-    images = [
-        name
-        for name, (dtype, shape) in kinds.items()
-        if dtype.kind in "iub" and 2 <= len(shape) <= 4
-    ]
-    if not images:
-        raise ValueError(
-            f"{file} has no integer dataset with 2 to 4 axes; it has {_listed(kinds)}"
-        )
-    if len(images) > 1:
-        several = {name: kinds[name] for name in images}
-        raise ValueError(
-            f"{file} has {len(images)} integer datasets, name one of them as dataset: "
-            f"{_listed(several)}"
-        )
-    return images[0]
-
-
-def _listed(kinds: Kinds) -> str:
-    """Names, types and shapes; at most ten."""
-    shown = [f"{name} ({t} {shape})" for name, (t, shape) in list(kinds.items())[:10]]
-    more = [f"{len(kinds) - 10} more"] if len(kinds) > 10 else []
-    return ", ".join(shown + more) or "none at all"
-
-
-def _unreadable(file: Path, what: str, error: BaseException) -> ValueError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return ValueError(f"{file} is not a readable {what} ({reason})")
-
-
-READERS: Mapping[str, Callable[[Path, str | None], np.ndarray]] = {
-    ".npy": _npy,
-    ".npz": _npz,
-    ".h5": _hdf5,
-    ".hdf5": _hdf5,
-}

@@ -18,6 +18,7 @@ FORMATS = ("lsml solution 1", "lsml stiffness 1")
 BROKEN = (OSError, KeyError, ValueError, TypeError, RuntimeError)
 APART = ("labels", "spacing", "status", "iterates")  # neither a field nor a number
 PROVENANCE = "provenance"
+VIEWS = "xdmf"  # the fields once more, in the order of XDMF
 ENTRIES = (
     "lsml_version",
     "torch_version",
@@ -186,11 +187,12 @@ def _saved(path: Path, name: str, group: h5py.Group) -> Saved:
 
 
 def _datasets(group: h5py.Group) -> Arrays:
-    """Every dataset by its path below the group, less the provenance."""
+    """Every dataset by its path below the group, less what is read otherwise."""
     arrays: Arrays = {}
 
     def note(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and name.partition("/")[0] != PROVENANCE:
+        top = name.partition("/")[0]
+        if isinstance(item, h5py.Dataset) and top not in (PROVENANCE, VIEWS):
             arrays[name] = np.asarray(item[()])
 
     group.visititems(note)
@@ -201,7 +203,7 @@ def _cell(
     arrays: Arrays, named: Mapping[str, tuple[str, ...]], ndim: int
 ) -> tuple[int, ...]:
     """Voxels along each axis: of the labels, or of what has fields only."""
-    image = "labels" if "labels" in arrays else next(iter(named), "labels")
+    image = "labels" if "labels" in arrays else next(k for k in named if k not in APART)
     return arrays[image].shape[-ndim:]
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsml.displacement_form import DisplacementForm
+from lsml.io.asked import Provenance
 from lsml.law import PhaseLaw
 from lsml.problem import Problem, Shown
 from lsml.state import SolveState
@@ -53,6 +54,21 @@ class Answer(Protocol):
     @property
     def history(self) -> Float[Tensor, "b k"]:
         """Residual of each iterate."""
+        ...
+
+    @property
+    def iterates(self) -> Float[Tensor, "b k *v"] | None:
+        """Every iterate, if they were recorded."""
+        ...
+
+    @property
+    def predicted(self) -> Float[Tensor, "b o *n"] | None:
+        """A network's own output."""
+        ...
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """What was asked for."""
         ...
 
 

@@ -16,7 +16,9 @@ from lsml.physics.moduli import Stiffness, isotropic
 from lsml.physics.phases import Phase, Phases, fitted, phase_table
 from lsml.strain_form import StrainForm
 
-__all__ = ["Spacing", "elasticity", "small_strain", "two_phase"]
+__all__ = ["CONTRAST", "Spacing", "elasticity", "small_strain", "two_phase"]
+
+CONTRAST = 10.0  # stiff over soft, of labels alone
 
 
 def elasticity(  # noqa: PLR0913 (the public builder)
@@ -103,7 +105,7 @@ def two_phase(  # noqa: PLR0913 (the options of lsml.solve)
         load = make_load(strain=[1e-3] + [0.0] * (components(image.ndim - 1) - 1))
         labels = image
     if phases is None:
-        phases = _soft_and_stiff(10.0 if contrast is None else contrast)
+        phases = _soft_and_stiff(CONTRAST if contrast is None else contrast)
     elif contrast is not None:
         raise ValueError(f"contrast = {contrast} and phases are both given: give one")
     return elasticity(

@@ -137,11 +137,9 @@ def _provenance(saved: Saved) -> Iterator[tuple[str, str]]:
     yield "file", saved.path.name
     if saved.group:
         yield "group", saved.group
-    for key, value in saved.provenance.items():
-        yield key.replace("_", " "), value
+    for key, text in saved.provenance.items():
+        yield key.replace("_", " "), text
     for key, value in saved.attributes.items():
         if key not in saved.provenance:
-            text = (
-                ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            )
-            yield key, text
+            several = isinstance(value, tuple)
+            yield key, ", ".join(map(str, value)) if several else str(value)

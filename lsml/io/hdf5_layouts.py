@@ -1,0 +1,179 @@
+"""How programs lay out a voxel image in HDF5: order of axes, voxel edges, origin.
+
+==============  =====================================================================
+lsml            ``labels`` (s, x, y, z) beside ``spacing``, in a group whose
+                ``format`` begins with lsml
+FANS            attribute ``permute_order`` of the dataset: zyx or xyz (Reader::ReadMS
+                of FANS; MSUtils writes it). Without it FANS reads z, y, x, but nothing
+                tells such a dataset from any other, which is read as x, y, z
+DREAM.3D 6      (z, y, x, 1) in an attribute matrix beside ``_SIMPL_GEOMETRY``, which
+                has DIMENSIONS, SPACING and ORIGIN as x, y, z (SIMPLib)
+DREAM.3D-NX     (z, y, x, 1) in an attribute matrix of a geometry whose attributes
+                ``_DIMENSIONS``, ``_SPACING``, ``_ORIGIN`` are x, y, z (simplnx, file
+                version 8.0)
+==============  =====================================================================
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import h5py
+import numpy as np
+
+from lsml.io.image import Found
+
+SIMPL = "_SIMPL_GEOMETRY"
+
+
+@runtime_checkable
+class Layout(Protocol):
+    """Where a dataset stands, and what that says about it.
+
+    Attributes
+    ----------
+    words : whose layout it is.
+    preferred : whether its image is taken before other arrays.
+    """
+
+    @property
+    def words(self) -> str: ...
+
+    @property
+    def preferred(self) -> bool: ...
+
+    def holds(self, dataset: h5py.Dataset) -> bool:
+        """Whether the dataset is one label for each voxel."""
+        ...
+
+    def place(self, dataset: h5py.Dataset) -> Found:
+        """Its labels.
+
+        Raises
+        ------
+        ValueError
+            It is no label image, or what belongs to it is missing.
+        """
+        ...
+
+
+def layout_of(dataset: h5py.Dataset) -> Layout:
+    """The layout around a dataset; plain if none is known."""
+    group = dataset.parent
+    if str(group.attrs.get("format", "")).startswith("lsml"):
+        return Own()
+    if "permute_order" in dataset.attrs:
+        return Permuted()
+    above = group.parent
+    if isinstance(above.get(SIMPL), h5py.Group):
+        return Dream3D(_whole(_simpl(above, "DIMENSIONS")), False)
+    if "_DIMENSIONS" in above.attrs:
+        return Dream3D(_whole(above.attrs["_DIMENSIONS"]), True)
+    return Plain()
+
+
+@dataclass(frozen=True)
+class Plain:
+    """An array whose axes are x, y, z."""
+
+    words: str = "HDF5"
+    preferred: bool = False
+
+    def holds(self, dataset: h5py.Dataset) -> bool:
+        return True
+
+    def place(self, dataset: h5py.Dataset) -> Found:
+        return Found(dataset[()])
+
+
+@dataclass(frozen=True)
+class Own:
+    """Results and data of lsml; one image of a result is taken out of its batch."""
+
+    words: str = "lsml"
+    preferred: bool = True
+
+    def holds(self, dataset: h5py.Dataset) -> bool:
+        return dataset.name.rpartition("/")[2] == "labels"
+
+    def place(self, dataset: h5py.Dataset) -> Found:
+        labels, edges = dataset[()], dataset.parent.get("spacing")
+        spacing = None if edges is None else numbers(edges[()])
+        single = len(labels) == 1
+        return Found(labels[0] if single else labels, spacing, batch=not single)
+
+
+@dataclass(frozen=True)
+class Permuted:
+    """FANS and MSUtils, which say which axis comes first."""
+
+    words: str = "FANS"
+    preferred: bool = False
+
+    def holds(self, dataset: h5py.Dataset) -> bool:
+        return True
+
+    def place(self, dataset: h5py.Dataset) -> Found:
+        order = dataset.attrs["permute_order"]
+        text = order.decode() if isinstance(order, bytes) else str(order)
+        if text.lower() not in ("zyx", "xyz"):
+            raise ValueError(
+                f"permute_order of {dataset.name} is {text!r}, not zyx or xyz"
+            )
+        labels = dataset[()]
+        return Found(labels.T if text.lower() == "zyx" else labels)
+
+
+@dataclass(frozen=True)
+class Dream3D:
+    """Cell data of an image geometry, z first, with an axis for components.
+
+    Attributes
+    ----------
+    dimensions : voxels along x, y, z.
+    attributes : whether the geometry stands in attributes (NX) or in a group (6).
+    """
+
+    dimensions: tuple[int, ...]
+    attributes: bool
+    preferred: bool = False
+
+    @property
+    def words(self) -> str:
+        return "DREAM.3D-NX" if self.attributes else "DREAM.3D 6"
+
+    def holds(self, dataset: h5py.Dataset) -> bool:
+        cells = self.dimensions[::-1]
+        return dataset.shape in (cells, (*cells, 1))
+
+    def place(self, dataset: h5py.Dataset) -> Found:
+        if not self.holds(dataset):
+            voxels = " × ".join(map(str, self.dimensions))
+            raise ValueError(
+                f"{dataset.name} of shape {dataset.shape} is not one label for each of "
+                f"{voxels} voxels"
+            )
+        above = dataset.parent.parent
+        cells = dataset[()].reshape(self.dimensions[::-1])
+        if self.attributes:
+            edges = (above.attrs.get(name) for name in ("_SPACING", "_ORIGIN"))
+        else:
+            edges = (_simpl(above, name) for name in ("SPACING", "ORIGIN"))
+        spacing, origin = (None if e is None else numbers(e) for e in edges)
+        return Found(cells.T, spacing, origin)
+
+
+def _whole(values: object) -> tuple[int, ...]:
+    return tuple(int(value) for value in np.ravel(np.asarray(values)))
+
+
+def numbers(values: object) -> tuple[float, ...]:
+    """As Python has them."""
+    return tuple(float(value) for value in np.ravel(np.asarray(values)))
+
+
+def _simpl(group: h5py.Group, name: str) -> np.ndarray:
+    geometry = group[SIMPL]
+    if name not in geometry:
+        raise ValueError(f"{geometry.name} has no {name}")
+    values: np.ndarray = np.ravel(geometry[name][()])
+    return values

@@ -1,0 +1,172 @@
+"""What a file of labels holds, and which of its arrays is meant."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Integer
+from numpy.typing import NDArray
+
+Labels: TypeAlias = Integer[np.ndarray, "..."] | Bool[np.ndarray, "..."]
+Kind: TypeAlias = tuple[np.dtype, tuple[int, ...]]
+Kinds: TypeAlias = Mapping[str, Kind]
+
+LISTED = 10  # arrays that an error names
+
+
+@dataclass(frozen=True)
+class Image:
+    """Labels with what the file says of the cell they fill.
+
+    Attributes
+    ----------
+    labels : (*n), or (b, *n) in a batch; the first spatial axis is x, along which
+        component 1 acts.
+    spacing : voxel edges along x, y(, z) in the file's unit; None if it has none.
+    origin : corner of the first voxel in that unit; None if the file has none.
+    dataset : name of the array inside the file, "" where there is only one.
+    layout : whose layout it is, in words.
+    batch : whether the first axis of the labels counts samples.
+    """
+
+    labels: Labels
+    spacing: tuple[float, ...] | None = None
+    origin: tuple[float, ...] | None = None
+    dataset: str = ""
+    layout: str = ""
+    batch: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along each axis."""
+        return self.labels.shape[1:] if self.batch else self.labels.shape
+
+
+class Found(NamedTuple):
+    """What a reader takes from a file, before anybody looks at the numbers.
+
+    Attributes are those of :class:`Image`.
+    """
+
+    labels: NDArray[Any]
+    spacing: tuple[float, ...] | None = None
+    origin: tuple[float, ...] | None = None
+    dataset: str = ""
+    layout: str = ""
+    batch: bool = False
+
+    def image(self, file: Path) -> Image:
+        """The same as labels.
+
+        Raises
+        ------
+        ValueError
+            No integers, or no voxels.
+        """
+        labels = self.labels
+        if labels.dtype.kind not in "iub":
+            raise ValueError(
+                f"{file} holds {labels.dtype} numbers; expected integer or bool labels"
+            )
+        if 0 in labels.shape:
+            raise ValueError(
+                f"{file} holds an image of shape {labels.shape}: no voxels"
+            )
+        return Image(*self)
+
+
+class Raw(NamedTuple):
+    """How the bytes of a file without a header are to be read.
+
+    Attributes
+    ----------
+    shape : voxels along x, y(, z).
+    dtype : of one label.
+    order : ``"C"`` if the last axis runs fastest, ``"F"`` if the first, x, does.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    order: Literal["C", "F"] = "C"
+
+
+class Wanted(NamedTuple):
+    """A file, and what the user says of it."""
+
+    file: Path
+    dataset: str | None = None
+    raw: Raw | None = None
+
+
+def choose(
+    file: Path,
+    kinds: Kinds,
+    dataset: str | None,
+    images: Sequence[str],
+    preferred: Sequence[str] = (),
+) -> str:
+    """The array asked for, or the only one that can be a label image.
+
+    Parameters
+    ----------
+    kinds : type and shape of every array of the file, by name.
+    dataset : the name asked for, or its last part where that is unique.
+    images : names of those that can be label images.
+    preferred : names that are taken before others.
+
+    Raises
+    ------
+    ValueError
+        No such array, none that is an image, or several.
+    """
+    if dataset is not None:
+        return _named(file, kinds, dataset, images)
+    for name in preferred:
+        if name in images:
+            return name
+    if not images:
+        raise ValueError(
+            f"{file} has no integer dataset with 2 to 4 axes; it has {listed(kinds)}"
+        )
+    if len(images) > 1:
+        several = {name: kinds[name] for name in images}
+        raise ValueError(
+            f"{file} has {len(images)} integer datasets, name one of them as dataset: "
+            f"{listed(several)}"
+        )
+    return images[0]
+
+
+def _named(file: Path, kinds: Kinds, dataset: str, images: Sequence[str]) -> str:
+    """By its whole name, its last part, or the group that has one image."""
+    name = dataset.strip("/")
+    if name in kinds:
+        return name
+    ends = [known for known in kinds if known.rpartition("/")[2] == name]
+    inside = [known for known in images if known.startswith(f"{name}/")]
+    for found in (ends, inside):
+        if len(found) == 1:
+            return found[0]
+    raise ValueError(f"{file} has no dataset {dataset!r}; it has {listed(kinds)}")
+
+
+def image_like(kind: Kind) -> bool:
+    """Whether an array may be a label image or a batch of them."""
+    dtype, shape = kind
+    return dtype.kind in "iub" and 2 <= len(shape) <= 4
+
+
+def listed(kinds: Kinds) -> str:
+    """Names, types and shapes; at most ten."""
+    some = list(kinds.items())[:LISTED]
+    shown = [f"{name} ({t} {shape})" for name, (t, shape) in some]
+    more = [f"{len(kinds) - LISTED} more"] if len(kinds) > LISTED else []
+    return ", ".join(shown + more) or "none at all"
+
+
+def unreadable(file: Path, what: str, error: object) -> ValueError:
+    """A file that is not what it says, in one sentence."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return ValueError(f"{file} is not a readable {what} ({reason})")

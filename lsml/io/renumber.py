@@ -1,0 +1,56 @@
+"""Labels of any numbers as phases 0, 1, … in the order of the numbers."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Integer
+
+from lsml.io.image import Labels
+
+
+class Phases(NamedTuple):
+    """Phase k of the labels was ``values[k]`` in the file and has ``counts[k]`` voxels.
+
+    Attributes
+    ----------
+    labels : 0 to p − 1, of the shape given.
+    values : in rising order.
+    counts : voxels, in all samples.
+    """
+
+    labels: Integer[np.ndarray, "..."]
+    values: Integer[np.ndarray, " p"]
+    counts: Integer[np.ndarray, " p"]
+
+
+def renumbered(labels: Labels) -> Phases:
+    """Numbers 0 to p − 1 instead of those that occur, and how often each does."""
+    plain = labels.astype(np.uint8) if labels.dtype.kind == "b" else labels
+    values, place, counts = np.unique(plain, return_inverse=True, return_counts=True)
+    numbers = place.reshape(labels.shape).astype(_smallest(len(values)))
+    return Phases(numbers, values, counts)
+
+
+def _smallest(phases: int) -> type[np.integer[Any]]:
+    return np.uint8 if phases <= 256 else np.int32
+
+
+def fitting(labels: Labels, phases: int) -> Phases:
+    """Labels for that many phases: as they are if they fit, else renumbered.
+
+    Raises
+    ------
+    ValueError
+        More labels than phases.
+    """
+    found = renumbered(labels)
+    low, high = int(found.values[0]), int(found.values[-1])
+    if low >= 0 and high < phases:
+        counts = np.bincount(labels.ravel().astype(np.intp), minlength=phases)
+        return Phases(labels.astype(_smallest(phases)), np.arange(phases), counts)
+    if len(found.values) > phases:
+        raise ValueError(
+            f"labels contain {high} but only {phases} phases are given, for labels 0 "
+            f"to {phases - 1}: the image has {len(found.values)} different labels"
+        )
+    return found
