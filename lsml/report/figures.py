@@ -91,7 +91,7 @@ def of_sample(saved: Saved, sample: int) -> Iterator[Picture]:
     found, labels = quantities(saved), labels_of(saved)
     if labels is not None:
         yield picture(
-            plot_slices(labels[sample], saved.spacing, title="phases"),
+            plot_slices(labels[sample] * 1.0, saved.spacing, title="phases"),
             "Phase of each voxel on the middle planes.",
         )
     for quantity in shown(found):

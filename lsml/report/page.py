@@ -141,5 +141,8 @@ def _provenance(saved: Saved) -> Iterator[tuple[str, str]]:
         yield key.replace("_", " "), text
     for key, value in saved.attributes.items():
         if key not in saved.provenance:
-            several = isinstance(value, tuple)
-            yield key, ", ".join(map(str, value)) if several else str(value)
+            yield key, _text(value)
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
