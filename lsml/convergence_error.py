@@ -1,20 +1,15 @@
 """The error of a solve of which a sample has no answer to rely on."""
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Any
 
 from lsml.io.solved import Answer
 from lsml.state import Status
-
-if TYPE_CHECKING:
-    from lsml.solution import Solution
-else:
-    Solution: TypeAlias = Answer
 
 
 class ConvergenceError(RuntimeError):
     """A sample diverged, went non-finite or ran out; carries the ``solution``."""
 
-    def __init__(self, solution: Solution) -> None:
+    def __init__(self, solution: Answer) -> None:
         lines = []
         for i, code in enumerate(solution.status.tolist()):
             if Status(code).failed:
@@ -25,8 +20,8 @@ class ConvergenceError(RuntimeError):
                 )
         more = f"; and {len(lines) - 3} more samples" if len(lines) > 3 else ""
         super().__init__("; ".join(lines[:3]) + more)
-        self.solution = solution
+        self.solution: Any = solution
 
-    def __reduce__(self) -> tuple[type["ConvergenceError"], tuple[Solution]]:
+    def __reduce__(self) -> tuple[type["ConvergenceError"], tuple[Answer]]:
         """Made anew from the solution, so that a worker process can raise it."""
         return type(self), (self.solution,)

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,8 +18,12 @@ from lsml.engineering import (
     engineering_constants,
 )
 from lsml.io.content import tensor_content
+from lsml.io.solved import array
 from lsml.saving import save_content
 from lsml.solution import Solution
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,45 @@ class EffectiveStiffness:
             words = self.solution.form.discretization.differential.words
             raise ValueError(f"a {words.coefficient} has no {what}")
         return self.stiffness
+
+    def plot(
+        self, path: str | Path | None = None, sample: int = 0, unit: str = ""
+    ) -> "Figure":
+        """Young's modulus by direction; see :func:`lsml.plot.plot_stiffness`.
+
+        Raises
+        ------
+        ValueError, OSError
+            This is no stiffness, it is singular, there is no such sample, or the file
+            cannot be written.
+        ImportError
+            matplotlib is missing; the message names the extra.
+        """
+        from lsml.plot.stiffness import plot_stiffness
+
+        elastic = self._elastic("Young's modulus")
+        if not 0 <= sample < len(elastic):
+            raise ValueError(
+                f"sample = {sample} must be one of {len(elastic)}, counted from 0"
+            )
+        return plot_stiffness(array(elastic[sample]), path, unit=unit)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: tables, and Young's modulus of the first one."""
+        from lsml.rich_repr import MOST, picture, stiffness_html
+
+        words = self.solution.form.discretization.differential.words
+        samples = zip(
+            *map(array, (self.stiffness, self.lower, self.upper)), strict=True
+        )
+        tables = [
+            stiffness_html(
+                matrix, (low, high), words.components,
+                f"Effective {words.coefficient}, sample {k}"
+            )
+            for k, (matrix, low, high) in enumerate(islice(samples, MOST))
+        ]  # fmt: skip
+        return "".join(tables) + picture(self.plot, "Young's modulus of sample 0")
 
     def __repr__(self) -> str:
         """Diagonals and the widest interval."""

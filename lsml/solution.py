@@ -1,6 +1,6 @@
 """What a solve returns: fields, averages and certificates, per sample."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -271,11 +271,27 @@ class Solution:
 
         return write_vti(self, path, sample)
 
-    def plot(self, path: str | Path | None = None, sample: int = 0) -> "Figure":
-        """Labels, ε_11, σ_11 and convergence of one sample; saved if path is given."""
+    def plot(
+        self,
+        path: str | Path | None = None,
+        sample: int = 0,
+        field: str | None = None,
+        at: Sequence[int] | None = None,
+    ) -> "Figure":
+        """Labels, ε_11, σ_11 and convergence of one sample; saved if path is given.
+
+        With ``field``, such as ``"stress"``, ``"stress_12"`` or ``"mises"``, planes of
+        it through the voxel ``at``; see :func:`lsml.plot.one_field.plot_field`.
+        """
         from lsml.plot.solution import plot_solution
 
-        return plot_solution(self, path, sample)
+        return plot_solution(self, path, sample, field, at)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: a table of the samples, and the first one's picture."""
+        from lsml.rich_repr import solution_html
+
+        return solution_html(self)
 
     def __repr__(self) -> str:
         """Shape, how the samples ended, and the worst certified error."""

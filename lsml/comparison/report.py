@@ -11,6 +11,7 @@ from jaxtyping import Float
 from lsml.comparison.result import Comparison, Cost
 from lsml.comparison.trials import QUANTITIES, Quantity, Trial
 from lsml.plot.costs import Curves, plot_costs
+from lsml.rich_repr import picture, table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -143,6 +144,12 @@ def text(comparison: Comparison, quantity: Quantity | None) -> str:
         ]
         parts.append("\n".join([title, *plain]))
     return "\n\n".join(parts)
+
+
+def html(comparison: Comparison) -> str:
+    """The same tables for a notebook, and the picture."""
+    tables = "".join(table(*section) for section in sections(comparison))
+    return tables + picture(comparison.plot, "errors against costs")
 
 
 def figure(

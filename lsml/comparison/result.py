@@ -128,6 +128,12 @@ class Comparison:
 
         return figure(self, path, quantity)
 
+    def _repr_html_(self) -> str:
+        """What notebooks show: the tables, and the picture if it can be made."""
+        from lsml.comparison.report import html
+
+        return html(self)
+
     def to_json(self, path: str | Path | None = None) -> str:
         """Everything, in the layout of :mod:`lsml.comparison.layout`."""
         from lsml.comparison.layout import dump

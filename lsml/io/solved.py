@@ -189,7 +189,7 @@ def image_of(solution: Solved, sample: int) -> Integer[np.ndarray, "*n"]:
     return array(labels[sample * len(labels) // len(solution.status)])
 
 
-def real_parts(name: str, values: NDArray[Any]) -> dict[str, NDArray[np.floating]]:
+def real_parts(name: str, values: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """A field for those who know real numbers only: as it is, or in two parts."""
     if not np.iscomplexobj(values):
         return {name: values}

@@ -31,10 +31,9 @@ class Scale(NamedTuple):
             return 0
         return 3 * floor(log10(size) / 3)
 
-    @property
-    def limits(self) -> dict[str, float]:
-        """For an image."""
-        return {"vmin": self.low, "vmax": self.high}
+    def of(self, colours: str) -> dict[str, str | float]:
+        """A colour map and its ends, for an image."""
+        return {"cmap": colours, "vmin": self.low, "vmax": self.high}
 
 
 def scale_of(values: Num[np.ndarray, "..."], outliers: float = 0.0) -> Scale:
@@ -68,13 +67,15 @@ def draw_bar(
     shrink: float = 0.8,
 ) -> Any:
     """Beside the panels; its label is the power of ten and the unit of its numbers."""
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     power = scale.power
     bar = panels[0].figure.colorbar(
         shown, ax=panels, extend=scale.extend, shrink=0.8, pad=0.02, aspect=22
     )
     bar.formatter = FuncFormatter(lambda value, _: f"{value / 10**power:.4g}")
+    if shown.get_array() is not None and shown.get_array().dtype.kind in "iu":
+        bar.locator = MaxNLocator(integer=True)
     bar.ax.tick_params(labelsize=SMALL)
     words = [f"×$10^{{{power}}}$"] if power else []
     bar.set_label(" ".join([*words, unit]).strip(), fontsize=SMALL)

@@ -29,13 +29,13 @@ def plot_comparison(
     figure = new_figure(13.0, 3.4 * rows)
     grid = figure.add_gridspec(rows, 4, width_ratios=[1, 1, 1, 1.15])
     for row, (name, solutions) in enumerate(problems.items()):
-        shown = list(solutions.values())[-1]
-        spacing = shown.form.grid.spacing
+        last = list(solutions.values())[-1]
+        spacing = last.form.grid.spacing
         if row == 0:
-            draw_phases(figure.add_subplot(grid[:, 0]), image_of(shown, 0), spacing)
+            draw_phases(figure.add_subplot(grid[:, 0]), image_of(last, 0), spacing)
         strain, stress, errors = (figure.add_subplot(grid[row, k]) for k in (1, 2, 3))
-        fields = voxels(shown, shown.strain, 0)[0], voxels(shown, shown.stress, 0)[0]
-        field, flux = titles(shown)
+        fields = voxels(last, last.strain, 0)[0], voxels(last, last.stress, 0)[0]
+        field, flux = titles(last)
         draw_field(strain, fields[0], spacing, field, FIELD_COLOURS["strain"])
         draw_field(stress, fields[1], spacing, flux, FIELD_COLOURS["stress"])
         strain.set_ylabel(f"{name}\n$x_2$", fontsize=MEDIUM)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -17,7 +17,6 @@ from lsml.plot.rows import images, outside
 BAR = 1.0  # inches
 WIDTH = 2.6  # of a panel
 
-Shared = Literal["row", "grid"]
 Planes = Mapping[str, Mapping[str, Float[np.ndarray, "x y"]]]
 
 
@@ -28,7 +27,7 @@ def plot_grid(
     *,
     unit: str = "",
     at: Sequence[int] | None = None,
-    shared: Shared = "row",
+    shared: str = "row",
 ) -> Figure:
     """Fields in rows and columns, on the plane normal to the third axis.
 
@@ -93,7 +92,7 @@ def draw_shared(
 ) -> Any:
     """Planes with the same colours; the last one's image, for a bar."""
     for axes, plane in zip(panels, planes, strict=True):
-        drawn = draw_plane(axes, plane, spacing, cmap=colours, **scale.limits)
+        drawn = draw_plane(axes, plane, spacing, colours=scale.of(colours))
         outside(axes)
     return drawn
 

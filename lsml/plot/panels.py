@@ -25,7 +25,9 @@ def draw_phases(
     low, high = int(labels.min()), int(labels.max())
     span, greys = max(high - low, 1), colormaps["Greys"]
     norm = Normalize(low - 0.35 * span, high + 0.2 * span)
-    drawn = draw_plane(axes, middle(labels), spacing, cmap=greys, norm=norm)
+    drawn = draw_plane(
+        axes, middle(labels), spacing, colours={"cmap": greys, "norm": norm}
+    )
     if high - low < FEW:
         names = {h: f"phase {h}" for h in range(low, high + 1)}
         keys = [
@@ -53,7 +55,7 @@ def draw_field(
     """One component; the colour bar counts in the power of ten named beside it."""
     plane = middle(field)
     scale = scale_of(plane, OUTLIERS)
-    drawn = draw_plane(axes, plane, spacing, cmap=colours, **scale.limits)
+    drawn = draw_plane(axes, plane, spacing, colours=scale.of(colours))
     draw_bar([axes], drawn, scale)
     axes.set_title(title, fontsize=MEDIUM)
 

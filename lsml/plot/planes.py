@@ -4,14 +4,16 @@ Of the two axes of a plane the first is horizontal, the second vertical, and the
 is in the lower left corner.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Num
 
 from lsml.plot.colours import NOTHING, SMALL
 from lsml.plot.figure import Axes
+
+Colouring: TypeAlias = Mapping[str, Any]
 
 CUTS = {2: ((0, 1),), 3: ((0, 1), (0, 2), (1, 2))}  # axes in the planes shown
 
@@ -79,14 +81,18 @@ def draw_plane(
     plane: Num[np.ndarray, "m n"],
     spacing: Sequence[float] = (1.0, 1.0),
     names: Sequence[int] = (0, 1),
-    **options: Any,
+    *,
+    colours: Colouring,
 ) -> Any:
-    """Voxels in their shape; those without a finite number are grey."""
+    """Voxels in their shape; those without a finite number are grey.
+
+    ``colours`` are a colour map and its ends, as Matplotlib takes them.
+    """
     extent = (0, plane.shape[0] * spacing[0], 0, plane.shape[1] * spacing[1])
     masked = plane if np.isfinite(plane).all() else np.ma.masked_invalid(plane)
     axes.set_facecolor(NOTHING)
     shown = axes.imshow(
-        masked.T, origin="lower", extent=extent, interpolation="nearest", **options
+        masked.T, origin="lower", extent=extent, interpolation="nearest", **colours
     )
     axes.set_xlabel(f"$x_{names[0] + 1}$", fontsize=SMALL, labelpad=1)
     axes.set_ylabel(f"$x_{names[1] + 1}$", fontsize=SMALL, labelpad=1)

@@ -10,6 +10,7 @@ from lsml.plot.colours import (
     DIFFERENCE,
     MEDIUM,
     SMALL,
+    Scale,
     centred_scale,
     draw_bar,
     scale_of,
@@ -24,13 +25,13 @@ GREYS = 0.25, 0.95  # of the softest and the stiffest phase
 
 
 def images(
-    columns: int, rows: int, shape: Sequence[int], width: float, beside: float
+    columns: int, rows: int, shape: Sequence[float], width: float, beside: float
 ) -> Figure:
     """A figure for rows of images, as close as their decorations let them.
 
     Parameters
     ----------
-    shape : voxels of an image.
+    shape : voxels of an image, or lengths of its edges.
     width, beside : of an image and of what stands on the right, in inches.
     """
     height = width * min(max(shape[1] / shape[0], LEAST), MOST)
@@ -47,7 +48,7 @@ def draw_phases(axes: Axes, plane: Integer[np.ndarray, "x y"], stiffest: int) ->
     greys = colormaps["Greys"]
     soft, stiff = GREYS
     shades = soft + (stiff - soft) * plane / max(stiffest, 1)
-    draw_plane(axes, shades, cmap=greys, vmin=0.0, vmax=1.0)
+    draw_plane(axes, shades, colours=Scale(0.0, 1.0, "neither").of("Greys"))
     outside(axes)
     named = {"soft": soft, "stiff": stiff}
     return [Patch(facecolor=greys(v), edgecolor="0.3", label=n)
@@ -64,7 +65,7 @@ def draw_row(
     row, values = list(panels), np.stack(list(planes.values()))
     scale = SCALES.get(colours, scale_of)(values, OUTLIERS)
     for axes, (title, plane) in zip(row, planes.items(), strict=True):
-        drawn = draw_plane(axes, plane, cmap=colours, **scale.limits)
+        drawn = draw_plane(axes, plane, colours=scale.of(colours))
         outside(axes)
         axes.set_title(title, fontsize=MEDIUM if len(planes) < 3 else SMALL + 1)
     draw_bar(row, drawn, scale)

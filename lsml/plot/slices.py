@@ -1,7 +1,8 @@
 """Orthogonal slices of a field."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Num
@@ -15,8 +16,8 @@ from lsml.plot.planes import Cut, cuts, draw_plane
 
 HEIGHT, NARROWEST, WIDEST = 3.0, 0.4, 2.5  # of a panel: inches, width over height
 BAR = 1.3  # inches
-LINE = {"color": "white", "linewidth": 0.9, "linestyle": (0, (4, 3))}
-UNDER = {"color": "black", "linewidth": 0.9, "alpha": 0.7}
+LINE: Mapping[str, Any] = {"color": "white", "linewidth": 0.9, "linestyle": (0, (4, 3))}
+UNDER: Mapping[str, Any] = {"color": "black", "linewidth": 0.9, "alpha": 0.7}
 
 
 def plot_slices(
@@ -69,7 +70,7 @@ def plot_slices(
         scale = scale_of(np.concatenate([cut.plane.ravel() for cut in planes]))
         _draw_row(list(row), planes, scale, unit)
         if part:
-            row[0].set_ylabel(f"{part}\n{row[0].get_ylabel()}", fontsize=MEDIUM)
+            row[0].set_ylabel(f"{part.strip()}\n{row[0].get_ylabel()}", fontsize=MEDIUM)
     if title:
         figure.suptitle(title, fontsize=MEDIUM)
     return kept(figure, path)
@@ -78,7 +79,7 @@ def plot_slices(
 def _draw_row(panels: list[Axes], planes: list[Cut], scale: Scale, unit: str) -> None:
     for axes, cut in zip(panels, planes, strict=True):
         drawn = draw_plane(
-            axes, cut.plane, cut.spacing, cut.axes, cmap=FIELD, **scale.limits
+            axes, cut.plane, cut.spacing, cut.axes, colours=scale.of(FIELD)
         )
         axes.set_title(cut.title, fontsize=MEDIUM)
         if len(planes) > 1:

@@ -1,8 +1,9 @@
 """One sample of a solution at a glance."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from lsml.io.solved import (
@@ -18,16 +19,22 @@ from lsml.io.solved import (
 )
 from lsml.plot.convergence import curve, draw_convergence
 from lsml.plot.figure import Axes, Figure, kept, new_figure
+from lsml.plot.one_field import plot_field
 from lsml.plot.panels import FIELD_COLOURS, draw_field, draw_line, draw_phases
 
 
 def plot_solution(
-    solution: Answer, path: str | Path | None = None, sample: int = 0
+    solution: Answer,
+    path: str | Path | None = None,
+    sample: int = 0,
+    field: str | None = None,
+    at: Sequence[int] | None = None,
 ) -> Figure:
     """Middle slices of the labels, ε_11 and σ_11, and the residual per iteration.
 
     Of waves and flow the first component of every field. Colours leave out half a
-    percent of the voxels at either end of a field.
+    percent of the voxels at either end of a field. With ``field`` that one alone on
+    planes through a voxel, see :func:`lsml.plot.one_field.plot_field`.
 
     Raises
     ------
@@ -36,6 +43,10 @@ def plot_solution(
     ImportError
         matplotlib is missing; the message names the extra.
     """
+    if field is not None:
+        return plot_field(solution, field, path, sample, at)
+    if at is not None:
+        raise ValueError("at is the voxel of planes of one field: give its name too")
     check_sample(solution, sample)
     figure = new_figure(13.0, 3.6)
     if has_strain(solution):
@@ -51,11 +62,11 @@ def _of_strain(figure: Figure, solution: Solved, sample: int) -> Axes:
     axes = figure.subplots(1, 4, width_ratios=[1, 1.1, 1.1, 1.1])
     draw_phases(axes[0], labels, spacing)
     field, flux = titles(solution)
-    shown = [
+    panels = [
         (axes[1], solution.strain, field, "strain"),
         (axes[2], solution.stress, flux, "stress"),
     ]
-    for place, values, title, colours in shown:
+    for place, values, title, colours in panels:
         parts = real_parts(title, voxels(solution, values, sample)[0])
         part, first = next(iter(parts.items()))
         draw_field(place, first, spacing, part, FIELD_COLOURS[colours])
@@ -64,7 +75,7 @@ def _of_strain(figure: Figure, solution: Solved, sample: int) -> Axes:
 
 def _of_shown(figure: Figure, solution: Answer, sample: int) -> Axes:
     spacing, fields = shown(solution)
-    parts: dict[str, NDArray[np.floating]] = {}
+    parts: dict[str, NDArray[Any]] = {}
     for name, values in fields.items():
         title = f"{name} 1" if values.shape[1] > 1 else name
         parts |= real_parts(title, array(values[sample, 0]))

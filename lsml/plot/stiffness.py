@@ -82,7 +82,9 @@ def _space(stiffness: Matrix, unit: str) -> Figure:
     planes = CUTS[3]
     figure = new_figure(13.0, 3.7)
     grid = figure.add_gridspec(1, 4, width_ratios=[1, 1, 1, 1.25])
-    curves = [figure.add_subplot(grid[k], projection="polar") for k in range(3)]
+    curves: list[Any] = [
+        figure.add_subplot(grid[k], projection="polar") for k in range(3)
+    ]
     for axes, plane in zip(curves, planes, strict=True):
         _draw_curve(axes, stiffness, plane)
         axes.set_title(f"plane $x_{plane[0] + 1}$, $x_{plane[1] + 1}$", fontsize=MEDIUM)

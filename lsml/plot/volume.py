@@ -28,13 +28,13 @@ BAR = {
 
 
 def plot_volume(
-    field: Num[np.ndarray, "x y z"],
+    field: Num[np.ndarray, "..."],
     spacing: Sequence[float],
     path: str | Path,
     *,
     title: str = "",
     unit: str = "",
-    where: Bool[np.ndarray, "x y z"] | None = None,
+    where: Bool[np.ndarray, "..."] | None = None,
 ) -> Path:
     """Draw voxels as boxes, coloured by the field; no display is needed.
 
@@ -77,7 +77,7 @@ def plot_volume(
 
 
 def _shown(
-    shape: tuple[int, ...], where: Bool[np.ndarray, "x y z"] | None
+    shape: tuple[int, ...], where: Bool[np.ndarray, "..."] | None
 ) -> Bool[np.ndarray, "x y z"]:
     if where is None:
         kept = np.ones(shape, dtype=bool)
