@@ -23,11 +23,13 @@ FIRST = ("strain", "displacement gradient", "gradient", "field", "velocity")
 SECOND = ("stress", "flux", "pressure")
 EQUIVALENT, LENGTH = "von Mises", "length"
 WEIGHTS = {("strain", 6): 2 / 3, ("strain", 3): 2 / 3, ("stress", 6): 3 / 2}
+DIMENSIONLESS = (
+    "strain",
+    "displacement gradient",
+    "plastic_strain",
+    "accumulated_plastic_strain",
+)
 UNITS = {
-    "strain": "–",
-    "plastic_strain": "–",
-    "accumulated_plastic_strain": "–",
-    "displacement gradient": "–",
     "stress": "unit of the moduli",
     "displacement": "unit of the spacing",
     "gradient": "potential / length",

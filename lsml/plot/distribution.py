@@ -8,7 +8,7 @@ from jaxtyping import Float, Integer
 
 from lsml.plot.convergence import COLOURS, DASHES
 from lsml.plot.figure import Figure, new_figure, save_figure
-from lsml.plot.panels import MEDIUM, SMALL
+from lsml.plot.colours import MEDIUM, SMALL
 
 BINS = 60
 MOST = len(COLOURS)  # phases that can be told apart

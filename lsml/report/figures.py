@@ -7,7 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lsml.io.quantities import LABELS, Quantity, labels_of, leading, quantities, scalar
+from lsml.io.quantities import (
+    DIMENSIONLESS,
+    LABELS,
+    Quantity,
+    labels_of,
+    leading,
+    quantities,
+    scalar,
+)
 from lsml.io.saved import Saved
 from lsml.plot import (
     plot_convergence,
@@ -18,7 +26,9 @@ from lsml.plot import (
 from lsml.plot.distribution import plot_distribution
 from lsml.plot.figure import Figure
 
-DPI = 110
+DPI = 100  # of the page
+SHARPER, WIDEST = 2, 2000  # pixels of a figure to one of the page, and at most
+HALF = 520  # pixels
 SHOWN = 2  # fields that get figures of their own
 CURVES = 7  # samples whose convergence is drawn
 
@@ -31,13 +41,19 @@ class Picture(NamedTuple):
     height: int
     caption: str
 
+    @property
+    def wide(self) -> bool:
+        """Whether it needs the whole width of the page."""
+        return self.width > HALF
+
 
 def picture(figure: Figure, caption: str) -> Picture:
-    """The figure with twice the pixels it is shown with, for sharp screens."""
-    stream = BytesIO()
-    figure.savefig(stream, dpi=2 * DPI, format="png")
+    """The figure with more pixels than it is shown with, for sharp screens."""
+    stream, inches = BytesIO(), figure.get_size_inches()
+    dpi = min(SHARPER * DPI, WIDEST / inches[0])
+    figure.savefig(stream, dpi=dpi, format="png", metadata={"Software": None})
     text = base64.b64encode(stream.getvalue()).decode("ascii")
-    width, height = (round(DPI * inches) for inches in figure.get_size_inches())
+    width, height = (round(DPI * float(length)) for length in inches)
     return Picture(f"data:image/png;base64,{text}", width, height, caption)
 
 
@@ -75,24 +91,35 @@ def of_sample(saved: Saved, sample: int) -> Iterator[Picture]:
     found, labels = quantities(saved), labels_of(saved)
     if labels is not None:
         yield picture(
-            plot_slices(labels[sample], saved.spacing, title="phases"),
-            "Phase of each voxel on the three middle planes.",
+            plot_slices(labels[sample] * 1.0, saved.spacing, title="phases"),
+            "Phase of each voxel on the middle planes.",
         )
     for quantity in shown(found):
-        component = leading(quantity, sample)
-        values = scalar(quantity, quantity.values[sample], component)
-        title = quantity.titled(component)
+        values, title = _leading(quantity, sample)
         figure = plot_slices(values, saved.spacing, title=title, unit=quantity.unit)
-        yield picture(figure, f"{title} on the three middle planes.")
+        yield picture(figure, f"{_with_unit(quantity, title)}, on the middle planes.")
         if len(quantity.components) > 1 and values.ndim > 1:
             yield _components(saved, quantity, sample)
-        if labels is not None:
+    if labels is not None:
+        for quantity in shown(found):
+            values, title = _leading(quantity, sample)
             yield picture(
                 plot_distribution(
                     values, labels[sample], title=title, unit=quantity.unit
                 ),
-                f"Distribution of {title} in each phase.",
+                f"How {title} is spread in each phase.",
             )
+
+
+def _leading(quantity: Quantity, sample: int) -> tuple[np.ndarray, str]:
+    component = leading(quantity, sample)
+    values = scalar(quantity, quantity.values[sample], component)
+    return values, quantity.titled(component)
+
+
+def _with_unit(quantity: Quantity, title: str) -> str:
+    known = "dimensionless" if quantity.name in DIMENSIONLESS else quantity.unit
+    return f"{title} ({known})" if known else title
 
 
 def _components(saved: Saved, quantity: Quantity, sample: int) -> Picture:

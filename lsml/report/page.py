@@ -38,9 +38,7 @@ class Section:
     provenance: Sequence[tuple[str, str]]
 
 
-def write_report(
-    path: str | Path, out: str | Path, names: Sequence[str] = ()
-) -> Path:
+def write_report(path: str | Path, out: str | Path, names: Sequence[str] = ()) -> Path:
     """Write a page about a result file that opens without network and scripts.
 
     The first three samples of each result get figures, all are in the tables.
@@ -108,10 +106,14 @@ def section(saved: Saved) -> Section:
 
 def _sample(saved: Saved, sample: int) -> Sample:
     found, labels = quantities(saved), labels_of(saved)
-    told = [] if labels is None else [
-        statistics(quantity, leading(quantity, sample), sample, labels[sample])
-        for quantity in shown(found)
-    ]
+    told = (
+        []
+        if labels is None
+        else [
+            statistics(quantity, leading(quantity, sample), sample, labels[sample])
+            for quantity in shown(found)
+        ]
+    )
     pictures = list(of_sample(saved, sample))
     return Sample(sample, saved.status[sample], pictures, told)
 
@@ -135,9 +137,12 @@ def _provenance(saved: Saved) -> Iterator[tuple[str, str]]:
     yield "file", saved.path.name
     if saved.group:
         yield "group", saved.group
-    for key, value in saved.provenance.items():
-        yield key.replace("_", " "), value
+    for key, text in saved.provenance.items():
+        yield key.replace("_", " "), text
     for key, value in saved.attributes.items():
         if key not in saved.provenance:
-            text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            yield key, text
+            yield key, _text(value)
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

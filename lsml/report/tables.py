@@ -30,6 +30,11 @@ class Table(NamedTuple):
     rows: Rows
     note: str = ""
 
+    @property
+    def wide(self) -> bool:
+        """Whether it needs the whole width of the page."""
+        return len(self.heads) > 5
+
 
 def tables(saved: Saved) -> list[Table]:
     """What the file tells in numbers, without tables that would be empty."""
@@ -56,7 +61,9 @@ def outcome(saved: Saved) -> Table:
         "C⁰ norm, relative to that of the uniform field. The error bound is of the "
         "strain itself, relative to its mean; it is infinite where nothing is known."
     )
-    return _cut(Table("How it ended", ["sample", "status", *known.values()], rows, note))
+    return _cut(
+        Table("How it ended", ["sample", "status", *known.values()], rows, note)
+    )
 
 
 def means(saved: Saved) -> Table:
@@ -138,7 +145,9 @@ def _isotropic(matrix: Array) -> bool:
         return False
     unit = (np.arange(len(matrix)) < axes).astype(float)
     plain = matrix[0, 1] * np.outer(unit, unit) + matrix[-1, -1] * np.eye(len(matrix))
-    return bool(np.allclose(matrix, plain, rtol=1e-9, atol=1e-12 * np.abs(matrix).max()))
+    return bool(
+        np.allclose(matrix, plain, rtol=1e-9, atol=1e-12 * np.abs(matrix).max())
+    )
 
 
 def effective(saved: Saved) -> list[Table]:
@@ -173,7 +182,9 @@ def statistics(quantity: Quantity, component: str, sample: int, labels: Array) -
     for phase in np.unique(labels):
         inside = values[labels == phase]
         told = (inside.mean(), inside.std(), inside.min(), inside.max())
-        rows.append([str(phase), f"{inside.size / values.size:.4f}", *map(number, told)])
+        rows.append(
+            [str(phase), f"{inside.size / values.size:.4f}", *map(number, told)]
+        )
     heads = ["phase", "fraction", "mean", "deviation", "least", "greatest"]
     return _cut(Table(quantity.titled(component), heads, rows), PHASES)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lsml.io.quantities import LABELS, leading
+from lsml.io.quantities import leading
 from lsml.viewer.columns import Choice, Column, common
 
 Widget = Any  # panel has no types

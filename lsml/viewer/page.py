@@ -83,7 +83,8 @@ class Pictures:
             self.columns, self.differences, planes, strict=True
         ):
             drawn.figure.visible = ended or column is not other
-            title = f"minus {other.name}: {relative(plane, reference):.1e} of it"
+            percent = 100 * relative(plane, reference)
+            title = f"minus {other.name}: {percent:.2g} % of it (rms)"
             drawn.show(plane, edges, ends, title)
 
 
@@ -131,7 +132,9 @@ def page(columns: Sequence[Column]) -> Any:
     """Everything that a browser that opens the page gets; each has its own widgets."""
     import panel
 
-    chosen, maps, differences = controls(columns), [], []
+    chosen = controls(columns)
+    maps: list[Map] = []
+    differences: list[Map] = []
     width = BESIDE if len(columns) > 1 else ALONE
     for i in range(len(columns)):
         maps.append(new_map(f"map {i}", width, maps[0] if maps else None))

@@ -1,6 +1,5 @@
 """The server of the viewer: on the loopback only, until it is interrupted."""
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,12 +56,13 @@ def listen(columns: Sequence[Column], port: int) -> Viewer:
         from bokeh.server.server import BaseServer
         from bokeh.server.tornado import BokehTornado
         from bokeh.server.util import bind_sockets
-        from panel.io.server import build_applications
+        from panel.io.application import build_applications
         from tornado.httpserver import HTTPServer
         from tornado.ioloop import IOLoop
     except ImportError as error:
         raise ImportError(
-            f'the viewer needs panel ({error}); install it with: pip install "lsml[view]"'
+            f"the viewer needs panel ({error}); "
+            'install it with: pip install "lsml[view]"'
         ) from error
     from lsml.viewer.guard import guarded
     from lsml.viewer.page import page
@@ -79,7 +79,6 @@ def listen(columns: Sequence[Column], port: int) -> Viewer:
 
     applications = build_applications({"/": root}, title=title)
     loop = IOLoop.current()
-    asyncio.set_event_loop(loop.asyncio_loop)
     tornado = BokehTornado(applications, extra_websocket_origins=hosts)
     http = HTTPServer(guarded(tornado, hosts))
     http.add_sockets(sockets)

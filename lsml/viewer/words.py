@@ -1,4 +1,4 @@
-"""Text of the page beside its pictures, as HTML; all that comes from files is escaped."""
+"""Text of the page beside its pictures, as HTML; what comes from files is escaped."""
 
 from collections.abc import Callable, Sequence
 from html import escape
