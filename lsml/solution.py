@@ -249,15 +249,10 @@ class Solution:
     def save(self, path: str | Path) -> Path:
         """Write it in the format of the extension, see :mod:`lsml.saving`.
 
-        ``.h5`` keeps everything, ``.xdmf`` makes ParaView open that, ``.vti`` has the
-        fields of the first sample, ``.npz`` arrays, ``.json`` numbers, ``.png`` a
-        picture.
-
         Raises
         ------
         ValueError, OSError
-            Another extension, or the file cannot be written; what was there before is
-            untouched.
+            Another extension, or the file cannot be written; what was is untouched.
         """
         from lsml.saving import save
 

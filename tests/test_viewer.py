@@ -111,7 +111,9 @@ def test_planes_and_lines_have_one_slice(tmp_path):
     lsml.solve(LABELS[0, :, :, 0]).save(tmp_path / "plane.h5")
     (column,) = read_columns([tmp_path / "plane.h5"])
     assert column.plane(Choice("strain", "12")).shape == (8, 7)
-    problem = lsml.helmholtz(np.ones((1, 9)), 4.0, source=np.eye(1, 9), layers=1.0, spacing=[1.0])
+    problem = lsml.helmholtz(
+        np.ones((1, 9)), 4.0, source=np.eye(1, 9), layers=1.0, spacing=[1.0]
+    )
     lsml.solve(problem, "auto", tol=1e-3).save(tmp_path / "line.h5")
     (column,) = read_columns([tmp_path / "line.h5"])
     assert column.plane(Choice("Im field")).shape == (9, 1)

@@ -1,5 +1,6 @@
 """``lsml view``: results side by side in a local web page."""
 
+import logging
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +29,7 @@ def view(
     """
     with bad_input_exits():
         made = viewer(files, group or (), port)
+    logging.getLogger("tornado").setLevel(logging.ERROR)  # a refusal is no news
     say(f"{made.url} (Ctrl-C ends it)")
     if browser:
         webbrowser.open(made.url)

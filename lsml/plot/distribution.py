@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Integer
 
+from lsml.plot.colours import MEDIUM, SMALL
 from lsml.plot.convergence import COLOURS, DASHES
 from lsml.plot.figure import Figure, new_figure, save_figure
-from lsml.plot.colours import MEDIUM, SMALL
 
 BINS = 60
 MOST = len(COLOURS)  # phases that can be told apart

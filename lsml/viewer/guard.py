@@ -10,7 +10,7 @@ from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 from tornado.routing import AnyMatches, Matcher, Rule, RuleRouter
-from tornado.web import Application, ErrorHandler, RequestHandler
+from tornado.web import Application, ErrorHandler
 
 
 class OwnHost(Matcher):
@@ -26,11 +26,5 @@ class OwnHost(Matcher):
 
 def guarded(application: Application, hosts: Sequence[str]) -> RuleRouter:
     """The application for its own hosts, 403 for all others."""
-    refusal = Application(
-        [(r".*", ErrorHandler, {"status_code": 403})], log_function=_silent
-    )
+    refusal = Application([(r".*", ErrorHandler, {"status_code": 403})])
     return RuleRouter([Rule(OwnHost(hosts), application), Rule(AnyMatches(), refusal)])
-
-
-def _silent(handler: RequestHandler) -> None:
-    """What is refused is nothing for the terminal."""
