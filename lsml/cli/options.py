@@ -10,9 +10,7 @@ from lsml.learned.loading import NAMES
 
 File = Annotated[
     Path,
-    typer.Argument(
-        help="Labels: .npy .npz .h5 .tif .vti .dream3d .raw; 0 soft, 1 stiff."
-    ),
+    typer.Argument(help="Labels, as npy h5 tif vti dream3d raw; 0 is soft."),
 ]
 Rule = Annotated[
     str,
@@ -36,11 +34,11 @@ Discretization = Annotated[
 MaxIter = Annotated[int, typer.Option(help="Iterations after which to give up.")]
 Dataset = Annotated[
     str | None,
-    typer.Option(help="Which array of the file holds the labels."),
+    typer.Option(help="Array of the file."),
 ]
 Spacing = Annotated[
     str | None,
-    typer.Option(metavar="HX,HY[,HZ]", help="Voxel edges; else the file's, else 1."),
+    typer.Option(metavar="HX,HY[,HZ]", help="Voxel edges; else the file's."),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object instead of tables.")
