@@ -17,8 +17,8 @@ RawBytes = Annotated[
     str | None,
     typer.Option(
         "--raw",
-        metavar="NX,NY,NZ,TYPE[,F]",
-        help="What a .raw file holds; F if x runs fastest.",
+        metavar="SHAPE,TYPE[,F]",
+        help="Of .raw, such as 9,9,9,uint8,F.",
     ),
 ]
 PHASES = 2  # of different stiffness, which --contrast tells

@@ -12,8 +12,7 @@ from lsml.learned.loading import NAMES
 File = Annotated[
     Path,
     typer.Argument(
-        metavar="FILE",
-        help="Labels: .npy .npz .h5 .tif .vti .dream3d .raw; 0 soft, 1 stiff.",
+        metavar="FILE", help="Labels, as npy h5 tif vti dream3d raw; 0 is soft."
     ),
 ]
 Rule = Annotated[
@@ -47,11 +46,11 @@ Discretization = Annotated[
 MaxIter = Annotated[int, typer.Option(help="Iterations after which to give up.")]
 Dataset = Annotated[
     str | None,
-    typer.Option(help="Which array of the file holds the labels."),
+    typer.Option(help="Array of the file."),
 ]
 Spacing = Annotated[
     str | None,
-    typer.Option(metavar="HX,HY[,HZ]", help="Voxel edges; else the file's, else 1."),
+    typer.Option(metavar="HX,HY[,HZ]", help="Voxel edges; else the file's."),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object instead of tables.")
