@@ -24,6 +24,7 @@ MODULI = "unit of the moduli"
 LENGTH = "unit of the spacing"
 PLASTIC = {2: ("11", "22", "33", "12"), 3: names(3)}
 MISES = "mises"
+TITLES = {MISES: "von Mises stress"}
 
 
 class Quantity(NamedTuple):
@@ -63,7 +64,7 @@ def chosen(solution: Answer, name: str, sample: int) -> tuple[str, Quantity]:
     known = quantities(solution, sample)
     asked = name.replace(" ", "_")
     if asked in known:
-        return asked.replace("_", " "), known[asked]
+        return TITLES.get(asked, asked.replace("_", " ")), known[asked]
     field, _, component = asked.rpartition("_")
     if field in known and component in known[field].components:
         whole = known[field]

@@ -141,15 +141,15 @@ def _draw_surface(axes: Any, stiffness: Matrix, unit: str) -> None:
     axes.set_box_aspect((1, 1, 1), zoom=0.85)
     for k, axis in enumerate((axes.xaxis, axes.yaxis, axes.zaxis)):
         axis.set_label_text(f"$x_{k + 1}$", fontsize=MEDIUM)
-        axis.set_major_locator(_few(2))
+        axis.set_major_locator(_few(4, prune="both"))
         axis.set_tick_params(labelsize=SMALL, pad=-1)
     draw_bar([axes], colours, scale, unit)
 
 
-def _few(count: int) -> Any:
+def _few(count: int, prune: str | None = None) -> Any:
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(count)
+    return MaxNLocator(count, prune=prune)
 
 
 def _moduli(stiffness: Matrix, normals: Float[np.ndarray, "k d"]) -> Any:

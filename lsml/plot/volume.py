@@ -129,7 +129,7 @@ def _scene(pyvista: ModuleType, faces: Any, scale: Scale, title: str) -> Any:
     )
     if outline.n_cells:
         plotter.add_mesh(outline, color="black", line_width=1)
-    plotter.add_scalar_bar(title=title.strip() or " ", **BAR)
+    plotter.add_scalar_bar(title=f"{title.strip()}\n ", **BAR)
     plotter.show_bounds(
         xtitle="x1", ytitle="x2", ztitle="x3", font_size=12, location="outer",
         n_xlabels=3, n_ylabels=3, n_zlabels=3, fmt="%.4g",
@@ -137,6 +137,7 @@ def _scene(pyvista: ModuleType, faces: Any, scale: Scale, title: str) -> Any:
     plotter.camera_position = "xz"
     plotter.camera.azimuth, plotter.camera.elevation = 35, 25
     plotter.reset_camera()
+    plotter.camera.zoom(0.92)
     plotter.camera.SetWindowCenter(0.1, 0.0)  # room for the bar
     return plotter
 
