@@ -128,6 +128,23 @@ def test_renumbering():
         fitting(labels, 2)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [[0, 255], [-3, 7, 300], [2**40, 2**41], [2**63, 2**63 + 5], [-(2**63), 2**63 - 1]],
+)
+def test_renumbering_and_counting_of_any_numbers(values):
+    """Against sorting; catches numbers that wrap around."""
+    dtype = np.uint64 if values[-1] >= 2**63 else np.int64
+    place = np.random.default_rng(0).integers(0, len(values), (3, 4, 5))
+    place.ravel()[: len(values)] = range(len(values))
+    labels = np.array(values, dtype)[place]
+    found = renumbered(labels)
+    known, counts = np.unique(labels, return_counts=True)
+    assert np.array_equal(found.labels, place)
+    assert np.array_equal(found.values, known)
+    assert np.array_equal(found.counts, counts)
+
+
 def test_info_tells_phases_and_edges(folder):
     pytest.importorskip("pymks", reason='needs pip install "lsml[data]"')
     found = json.loads(run("info a.dream3d --dataset Phases --json").stdout)

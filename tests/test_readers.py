@@ -54,6 +54,20 @@ def test_a_stack_of_pillow_and_a_single_page(tmp_path, tifffile):
     same(read_labels(path), PLANE > 20)
 
 
+def test_a_missing_decoder_is_named(tmp_path, tifffile):
+    pillow = pytest.importorskip("PIL.Image")
+    path = tmp_path / "a.tif"
+    page = pillow.fromarray(PLANE.T.astype(np.uint8))
+    page.save(path, compression="tiff_lzw")
+    try:
+        import imagecodecs  # noqa: F401
+    except ImportError:
+        with pytest.raises(ImportError, match="wants imagecodecs; install it with"):
+            read_labels(path)
+    else:
+        same(read_labels(path), PLANE.astype(np.uint8))
+
+
 def test_edges_are_those_that_imagej_writes(tmp_path, tifffile):
     path = tmp_path / "a.tif"
     say = {"spacing": 0.5, "unit": "um", "axes": "ZYX"}

@@ -7,6 +7,8 @@ from jaxtyping import Integer
 
 from lsml.io.image import Labels
 
+DENSE = 2**24  # numbers between the extreme labels up to which counting beats sorting
+
 
 class Phases(NamedTuple):
     """Phase k of the labels was ``values[k]`` in the file and has ``counts[k]`` voxels.
@@ -26,9 +28,25 @@ class Phases(NamedTuple):
 def renumbered(labels: Labels) -> Phases:
     """Numbers 0 to p − 1 instead of those that occur, and how often each does."""
     plain = labels.astype(np.uint8) if labels.dtype.kind == "b" else labels
-    values, place, counts = np.unique(plain, return_inverse=True, return_counts=True)
-    numbers = place.reshape(labels.shape).astype(_smallest(len(values)))
-    return Phases(numbers, values, counts)
+    low, high = int(plain.min()), int(plain.max())
+    if high - low >= DENSE:
+        values, place, counts = np.unique(
+            plain, return_inverse=True, return_counts=True
+        )
+        numbers = place.reshape(labels.shape).astype(_smallest(len(values)))
+        return Phases(numbers, values, counts)
+    shifted = np.subtract(plain, low, dtype=_wide(plain), casting="unsafe")
+    shifted = shifted.astype(np.intp)
+    voxels = np.bincount(shifted.ravel())
+    present = np.flatnonzero(voxels)
+    table = np.zeros(len(voxels), _smallest(len(present)))
+    table[present] = np.arange(len(present))
+    values = np.array([low + int(k) for k in present], plain.dtype)
+    return Phases(table[shifted], values, voxels[present])
+
+
+def _wide(labels: Labels) -> type[np.integer[Any]]:
+    return np.uint64 if labels.dtype.kind == "u" else np.int64
 
 
 def _smallest(phases: int) -> type[np.integer[Any]]:
@@ -43,11 +61,11 @@ def fitting(labels: Labels, phases: int) -> Phases:
     ValueError
         More labels than phases.
     """
-    found = renumbered(labels)
-    low, high = int(found.values[0]), int(found.values[-1])
+    low, high = int(labels.min()), int(labels.max())
     if low >= 0 and high < phases:
         counts = np.bincount(labels.ravel().astype(np.intp), minlength=phases)
         return Phases(labels.astype(_smallest(phases)), np.arange(phases), counts)
+    found = renumbered(labels)
     if len(found.values) > phases:
         raise ValueError(
             f"labels contain {high} but only {phases} phases are given, for labels 0 "

@@ -18,6 +18,7 @@ from typing import Any
 
 from lsml.io.image import Found, Wanted, choose, image_like, unreadable
 
+DECODERS = "imagecodecs"  # which tifffile wants for LZW, JPEG and others
 COLOUR = "S"  # tifffile's name of the axis of samples per pixel
 
 
@@ -53,6 +54,11 @@ def read_tiff(wanted: Wanted) -> Found:
         except RefusedError as error:
             raise ValueError(str(error)) from None
         except Exception as error:  # what decoders raise is beyond counting
+            if DECODERS in str(error):
+                raise ImportError(
+                    f"{file} is compressed in a way that wants {DECODERS}; install it "
+                    f"with: pip install {DECODERS}"
+                ) from None
             raise unreadable(file, "TIFF file", error) from None
     if heard.messages:
         raise unreadable(file, "TIFF file", heard.messages[0])

@@ -48,8 +48,8 @@ def read_vtk(wanted: Wanted) -> Found:
     except ImportError as error:
         raise _missing(error) from error
     reader = vtkDataSetReader()
-    for all_of_them in (reader.ReadAllScalarsOn, reader.ReadAllFieldsOn):
-        all_of_them()
+    reader.ReadAllScalarsOn()
+    reader.ReadAllFieldsOn()
     return _image(wanted, reader)
 
 
@@ -115,12 +115,13 @@ def _heard() -> Iterator[Any]:
     )
 
     before, window = vtkOutputWindow.GetInstance(), vtkStringOutputWindow()
+    level = vtkLogger.GetCurrentVerbosityCutoff()
     vtkOutputWindow.SetInstance(window)
     vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_OFF)
     try:
         yield lambda: _first(window.GetOutput())
     finally:
-        vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_INFO)
+        vtkLogger.SetStderrVerbosity(level)
         vtkOutputWindow.SetInstance(before)
 
 
