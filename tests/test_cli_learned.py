@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import sys
 from contextlib import contextmanager
 from functools import partial
@@ -169,6 +170,29 @@ def test_an_interrupted_run_is_kept_and_says_how_to_go_on(folder, whole, monkeyp
     assert line == ("lsml: interrupted; the same command goes on from run/last.ckpt")
     assert not Path("run/best.safetensors").exists()
     works(f"train d2.h5 run {TINY}")
+    assert Path("run/best.safetensors").read_bytes() == whole
+
+
+def test_ctrl_c_ends_training_at_its_next_batch(folder, whole, monkeypatch):
+    """With a checkpoint of that very batch: nothing is learned twice."""
+    step, seen = lsml.learned.training.Training._step, []
+
+    def pressed(self, samples):
+        seen.append(samples)
+        if len(seen) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, samples)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lsml.learned.training.Training._step", pressed)
+        result = run(f"train d2.h5 run {TINY}")
+        assert result.exit_code == 130
+        assert result.stderr == (
+            "lsml: interrupted; the same command goes on from here\n"
+        )
+        assert len(seen) == 2
+        works(f"train d2.h5 run {TINY}")
+        assert len(seen) == 4
     assert Path("run/best.safetensors").read_bytes() == whole
 
 
