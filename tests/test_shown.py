@@ -227,3 +227,21 @@ def test_a_large_solution_is_not_drawn_unasked(solution, monkeypatch):
     assert Read(solution._repr_html_()).pictures == []
     monkeypatch.setattr("lsml.rich_repr.LARGEST", 2 * LABELS.size)
     assert len(Read(solution._repr_html_()).pictures) == 1
+
+
+def test_waves_show_both_parts_and_a_table():
+    """Fields that have no labels and no strain."""
+    index = np.ones((8, 6))
+    index[2:4, 1:3] = 1.5
+    incident = np.exp(1j * np.pi / 2 * np.arange(8.0))[:, None] * np.ones(6)
+    problem = lsml.helmholtz(index, 4.0, incident, [1.0, 1.0])
+    wave = lsml.solve(problem, "bicgstab", throw=False)
+    real, imaginary = images(wave.plot(field="field"))
+    values = wave.field[0, 0].numpy()
+    assert np.array_equal(real.get_array(), values.real.T)
+    assert np.array_equal(imaginary.get_array(), values.imag.T)
+    read = Read(wave._repr_html_())
+    assert "8 × 6 voxels" in read.captions[0]
+    assert [is_png(picture) for picture in read.pictures] == [True]
+    with pytest.raises(ValueError, match=r"unknown; there are field$"):
+        wave.plot(field="stress")

@@ -138,18 +138,19 @@ def _draw_surface(axes: Any, stiffness: Matrix, unit: str) -> None:
     )  # fmt: skip
     most = 1.02 * float(values.max())
     axes.set(xlim=(-most, most), ylim=(-most, most), zlim=(-most, most))
+    step = float(_few(2).tick_values(0.0, 0.8 * most)[1])
     axes.set_box_aspect((1, 1, 1), zoom=0.85)
     for k, axis in enumerate((axes.xaxis, axes.yaxis, axes.zaxis)):
         axis.set_label_text(f"$x_{k + 1}$", fontsize=MEDIUM)
-        axis.set_major_locator(_few(4, prune="both"))
+        axis.set_ticks([-step, 0.0, step])  # none in the corners, where axes meet
         axis.set_tick_params(labelsize=SMALL, pad=-1)
     draw_bar([axes], colours, scale, unit)
 
 
-def _few(count: int, prune: str | None = None) -> Any:
+def _few(count: int) -> Any:
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(count, prune=prune)
+    return MaxNLocator(count)
 
 
 def _moduli(stiffness: Matrix, normals: Float[np.ndarray, "k d"]) -> Any:
