@@ -66,6 +66,7 @@ def server(results):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heeds_interrupts,
     )
     try:
         line = process.stdout.readline()
@@ -75,6 +76,11 @@ def server(results):
         assert (process.returncode, out, err) == (0, "", "")
     finally:
         process.kill()
+
+
+def _heeds_interrupts():
+    """Also where the tests run in the background, whose children ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,9 @@ from lsml.cli.outcome import bad_input_exits
 from lsml.cli.screen import say
 from lsml.viewer import view as viewer
 
+# Those who are refused are no news for the terminal; errors of the page still are.
+REFUSALS = ("tornado.access", "tornado.general", "bokeh.server.views.ws")
+
 
 def view(
     files: Annotated[list[Path], typer.Argument(help="Results of one image: .h5.")],
@@ -29,7 +32,8 @@ def view(
     """
     with bad_input_exits():
         made = viewer(files, group or (), port)
-    logging.getLogger("tornado").setLevel(logging.ERROR)  # a refusal is no news
+    for name in REFUSALS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     say(f"{made.url} (Ctrl-C ends it)")
     if browser:
         webbrowser.open(made.url)

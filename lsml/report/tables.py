@@ -14,6 +14,7 @@ Rows = Sequence[Sequence[str]]
 
 MANY = 200  # rows that a table shows
 PHASES = 12
+NOISE = 1e-12  # of the greatest number in a row
 OUTCOME = {
     "iterations": "iterations",
     "error": "certified error",
@@ -75,12 +76,19 @@ def means(saved: Saved) -> Table:
     }
     heads = _components(saved, max((v.shape[1] for v in found.values()), default=0))
     rows = [
-        [key.removeprefix("mean_"), str(i), *map(number, values[i])]
+        [key.removeprefix("mean_"), str(i), *map(number, _cleared(values[i]))]
         for i in range(len(saved.status))
         for key, values in found.items()
     ]
     note = str(saved.attributes.get("conventions", ""))
+    note = f"{note} Below 1e-12 of the greatest in a row, numbers are shown as 0."
     return _cut(Table("Volume averages", ["mean of", "sample", *heads], rows, note))
+
+
+def _cleared(row: Array) -> Array:
+    """Rounding errors are 0."""
+    size = np.abs(row)
+    return np.where(size > NOISE * size.max(), row, 0)
 
 
 def load(saved: Saved) -> Table:
