@@ -34,6 +34,11 @@ class Job(NamedTuple):
     sample: int
     raw: str | None
 
+    @property
+    def format(self) -> str:
+        """Extension of the new file."""
+        return self.out.suffix.lower()
+
 
 class Kind(NamedTuple):
     """A kind of input.
@@ -143,12 +148,10 @@ RESULTS: Mapping[str, Callable[[Job], str]] = {
     ".json": _to_json,
 }
 KINDS: Mapping[str, Kind] = {
-    "weights": Kind(
-        lambda job: job.out.suffix.lower() == ".safetensors", _convert_weights
-    ),
+    "weights": Kind(lambda job: job.format == ".safetensors", _convert_weights),
     "result": Kind(
-        lambda job: job.out.suffix.lower() in RESULTS and holds_results(job.source),
-        lambda job: RESULTS[job.out.suffix.lower()](job),
+        lambda job: job.format in RESULTS and holds_results(job.source),
+        lambda job: RESULTS[job.format](job),
     ),
     "image": Kind(lambda job: True, _convert_image),
 }

@@ -25,13 +25,8 @@ def write_npz(held: Content, path: str | Path) -> Path:
         The file cannot be written; what was there before is untouched.
     """
     texts = {"provenance": held.provenance, "attributes": held.attributes}
-    return write_arrays(
-        {
-            **held.arrays,
-            **{k: np.array(json.dumps(plain(v))) for k, v in texts.items()},
-        },
-        path,
-    )
+    said = {name: np.array(json.dumps(plain(text))) for name, text in texts.items()}
+    return write_arrays({**held.arrays, **said}, path)
 
 
 def write_arrays(arrays: Mapping[str, NDArray[Any]], path: str | Path) -> Path:

@@ -74,7 +74,8 @@ class Found(NamedTuple):
             raise ValueError(
                 f"{file} holds an image of shape {labels.shape}: no voxels"
             )
-        return Image(*self)
+        # VTK and TIFF say long long where NumPy has int64: the same by another name.
+        return Image(*self._replace(labels=labels.view(labels.dtype.str)))
 
 
 class Raw(NamedTuple):

@@ -60,16 +60,22 @@ def convert_xdmf(source: str | Path, path: str | Path) -> Path:
     views = {name: _views(source, name) for name in groups(source)}
     with replacing(file) as temporary, new_file(temporary) as (target, _):
         with h5py.File(source, "r") as old:
-            target.attrs.update(old.attrs)
-            for name in old:
-                old.copy(name, target)
+            _copy(old, target)
         for name, each in views.items():
             group = target[name] if name else target
-            if VIEWS in group:
-                del group[VIEWS]
             for key, values in _arrays(each).items():
                 create(group, key, values)
     return _write_text(file, views)
+
+
+def _copy(old: h5py.Group, new: h5py.Group) -> None:
+    """All that is stored, but what XDMF reads."""
+    new.attrs.update(old.attrs)
+    for name, item in old.items():
+        if not isinstance(item, h5py.Group):
+            old.copy(name, new)
+        elif name != VIEWS:
+            _copy(item, new.create_group(name))
 
 
 def hdf5_of(path: str | Path) -> Path:
