@@ -12,10 +12,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from traitlets.config import Config
 
 LONGEST = 120  # seconds for a cell
-LOCAL = Config({"KernelManager": {"transport": "ipc"}})  # sockets that are files
 
 
 def run(path: Path) -> bool:
@@ -29,9 +27,7 @@ def run(path: Path) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         resources = {"metadata": {"path": folder}}
         try:
-            NotebookClient(
-                notebook, timeout=LONGEST, resources=resources, config=LOCAL
-            ).execute()
+            NotebookClient(notebook, timeout=LONGEST, resources=resources).execute()
         except CellExecutionError as error:
             print(f"{path}: {error}")
             return False
