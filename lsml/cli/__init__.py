@@ -33,7 +33,7 @@ app.command(epilog="Example: lsml homogenize image.h5 --dataset labels --json")(
 app.command(epilog="Example: lsml compare image.npy --rules moulinec,cg --plot c.png")(
     compare
 )
-app.command(epilog="Example: lsml info image.npy --json")(info)
+app.command(epilog="Example: lsml info tomogram.tif")(info)
 app.add_typer(data, name="data", epilog="Example: lsml data info data.h5")
 app.command(epilog="Example: lsml train data.h5 run --rule rln-t --epochs 20")(train)
 app.command(

@@ -36,7 +36,10 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = {
 TRANSIENT = ("as_json", "overwrite")  # options that say nothing of the result
 LISTED = ("weights",)  # lists that may name files, as FILE or NAME=FILE
 SUFFIX = ".job.toml"
-FILES = (".h5", ".hdf5", ".json", ".png", ".pdf", ".svg")  # other results are folders
+# Other results are folders.
+FILES = (".h5", ".hdf5", ".xdmf", ".vti", ".npz", ".json", ".png", ".pdf", ".svg")
+    [".h5", ".hdf5", ".xdmf", ".vti", ".npz", ".json", ".png", ".pdf", ".svg"]
+)  # not folders
 FIRST_LINE = "# lsml run {name} makes {result} again."
 VERSIONED = ("lsml", "torch", "numpy")
 

@@ -10,6 +10,7 @@ from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from lsml.cli.job import LISTED, Job, Value, sha256_of, split_name
+from lsml.extras import needed
 
 SECTIONS = {
     "command": str,
@@ -192,13 +193,8 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    try:
+    with needed("run files in YAML need PyYAML", "files"):
         import yaml
-    except ImportError as error:
-        raise ImportError(
-            f"YAML needs PyYAML ({error}); install it with: "
-            'pip install "lsml[files]", or write TOML'
-        ) from error
     try:
         said = yaml.safe_load(path.read_text("utf-8"))
     except (ValueError, yaml.YAMLError) as error:

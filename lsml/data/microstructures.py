@@ -16,6 +16,8 @@ import numpy as np
 from jaxtyping import Float, Int, Num, UInt8
 from scipy.stats import qmc
 
+from lsml.extras import needed
+
 Numbers: TypeAlias = SupportsFloat | Sequence[SupportsFloat] | Num[np.ndarray, "..."]
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -122,15 +124,12 @@ def latin_hypercube(
 
 def _make_microstructure() -> Callable[..., np.ndarray]:
     """PyMKS's generator, imported when first needed: it takes seconds."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pkg_resources, scipy.ndimage.fourier
-            from pymks.datasets import make_microstructure
-    except ImportError as error:
-        raise ImportError(
-            f"lsml.data.microstructures needs PyMKS with all it imports ({error}); "
-            'install it with: pip install "lsml[data]"'
-        ) from error
+    with (
+        needed("lsml.data.microstructures needs PyMKS with all it imports", "data"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # pkg_resources, scipy.ndimage.fourier
+        from pymks.datasets import make_microstructure
     generator: Callable[..., np.ndarray] = make_microstructure
     return generator
 

@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
+from lsml.extras import needed
+
 DECAY = float(np.exp(-1.0))
 
 
@@ -76,15 +78,12 @@ def autocorrelation(phase: Bool[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
 
 
 def _auto_correlation() -> Callable[..., object]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pkg_resources, scipy.ndimage.fourier
-            from pymks.fmks.correlations import auto_correlation
-    except ImportError as error:
-        raise ImportError(
-            f"two-point statistics need PyMKS with all it imports ({error}); "
-            'install it with: pip install "lsml[data]"'
-        ) from error
+    with (
+        needed("two-point statistics need PyMKS with all it imports", "data"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # pkg_resources, scipy.ndimage.fourier
+        from pymks.fmks.correlations import auto_correlation
     found: Callable[..., object] = auto_correlation
     return found
 

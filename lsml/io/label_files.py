@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from lsml.atomic import replacing
+from lsml.extras import needed
 from lsml.io.archive import write_arrays
 from lsml.io.content import Content
 from lsml.io.hdf5 import write_contents
@@ -73,13 +74,8 @@ def _write_hdf5(image: Image, path: Path) -> None:
 
 
 def _write_tiff(image: Image, path: Path) -> None:
-    try:
+    with needed("writing .tif files needs tifffile", "files"):
         import tifffile
-    except ImportError as error:
-        raise ImportError(
-            f"writing .tif files needs tifffile ({error}); "
-            'install it with: pip install "lsml[files]"'
-        ) from error
     labels = _single(image, path)
     said: dict[str, Any] = {"axes": "ZYX"[3 - labels.ndim :]}
     if image.spacing is not None:

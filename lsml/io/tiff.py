@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lsml.extras import needed
 from lsml.io.image import Found, Wanted, choose, image_like, unreadable
 
 DECODERS = "imagecodecs"  # which tifffile wants for LZW, JPEG and others
@@ -70,13 +71,8 @@ class RefusedError(ValueError):
 
 
 def _tiff_file() -> Any:
-    try:
+    with needed("reading .tif files needs tifffile", "files"):
         from tifffile import TiffFile
-    except ImportError as error:
-        raise ImportError(
-            f"reading .tif files needs tifffile ({error}); "
-            'install it with: pip install "lsml[files]"'
-        ) from error
     return TiffFile
 
 

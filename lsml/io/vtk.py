@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsml.atomic import replacing
+from lsml.extras import needed
 from lsml.io.saved import Saved
 from lsml.io.seen import Placed, Seen, seen, seen_in
 from lsml.io.solved import Answer
@@ -67,13 +68,8 @@ def import_pyvista() -> ModuleType:
     ImportError
         It is missing; the message names the extra.
     """
-    try:
+    with needed("writing .vti files needs pyvista", "plot"):
         import pyvista
-    except ImportError as error:
-        raise ImportError(
-            f"writing .vti files needs pyvista ({error}); "
-            'install it with: pip install "lsml[plot]"'
-        ) from error
     return pyvista
 
 

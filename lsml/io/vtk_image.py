@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from lsml.extras import needed
 from lsml.io.image import Found, Kind, Wanted, choose, unreadable
 
+VTK = "reading .vti and .vtk files needs VTK"
 PREFERRED = ("material", "labels", "MaterialId")
 Array = np.ndarray
 
@@ -28,10 +30,8 @@ def read_vti(wanted: Wanted) -> Found:
     ImportError
         VTK is missing; the message names the extra.
     """
-    try:
+    with needed(VTK, "plot"):
         from vtkmodules.vtkIOXML import vtkXMLImageDataReader
-    except ImportError as error:
-        raise _missing(error) from error
     return _image(wanted, vtkXMLImageDataReader())
 
 
@@ -43,21 +43,12 @@ def read_vtk(wanted: Wanted) -> Found:
     ValueError, ImportError
         As :func:`read_vti`.
     """
-    try:
+    with needed(VTK, "plot"):
         from vtkmodules.vtkIOLegacy import vtkDataSetReader
-    except ImportError as error:
-        raise _missing(error) from error
     reader = vtkDataSetReader()
     reader.ReadAllScalarsOn()
     reader.ReadAllFieldsOn()
     return _image(wanted, reader)
-
-
-def _missing(error: ImportError) -> ImportError:
-    return ImportError(
-        f"reading .vti and .vtk files needs VTK ({error}); "
-        'install it with: pip install "lsml[plot]"'
-    )
 
 
 def _image(wanted: Wanted, reader: Any) -> Found:

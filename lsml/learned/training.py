@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lsml.extras import needed
 from lsml.learned.checkpoint import described
 from lsml.learned.journal import Journal, Row, open_journal
 from lsml.learned.losses import LOSSES, shares
@@ -114,13 +115,8 @@ def fabric_type() -> "type[Fabric]":
     ImportError
         It is missing; the message names the extra.
     """
-    try:
+    with needed("training needs Lightning", "learn"):
         from lightning.fabric import Fabric
-    except ImportError as error:
-        raise ImportError(
-            f"training needs Lightning ({error}); "
-            'install it with: pip install "lsml[learn]"'
-        ) from error
     return Fabric
 
 

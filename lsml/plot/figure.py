@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from lsml.atomic import replacing
+from lsml.extras import needed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes
@@ -23,13 +24,8 @@ def figure_type() -> type[Figure]:
     ImportError
         matplotlib is missing; the message names the extra.
     """
-    try:
+    with needed("pictures need matplotlib", "plot"):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            f"pictures need matplotlib ({error}); "
-            'install it with: pip install "lsml[plot]"'
-        ) from error
     return Figure
 
 

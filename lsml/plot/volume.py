@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Num
 
 from lsml.atomic import replacing
+from lsml.extras import needed
 from lsml.plot.colours import FIELD, NOTHING, Scale, scale_of
 from lsml.plot.given import edges, real_image
 
@@ -143,11 +144,6 @@ def _scene(pyvista: ModuleType, faces: Any, scale: Scale, title: str) -> Any:
 
 
 def _pyvista() -> ModuleType:
-    try:
+    with needed("3-D views need pyvista", "plot"):
         import pyvista
-    except ImportError as error:
-        raise ImportError(
-            f"3-D views need pyvista ({error}); "
-            'install it with: pip install "lsml[plot]"'
-        ) from error
     return pyvista

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from lsml.atomic import replacing
+from lsml.extras import needed
 from lsml.io.quantities import labels_of, leading, quantities
 from lsml.io.saved import Saved, groups, read_saved
 from lsml.plot.figure import figure_type
@@ -71,13 +72,8 @@ def render(path: str | Path, names: Sequence[str] = ()) -> str:
     FileNotFoundError, ValueError, ImportError
         As :func:`write_report`.
     """
-    try:
+    with needed("reports need jinja2", "report"):
         from jinja2 import Environment, StrictUndefined
-    except ImportError as error:
-        raise ImportError(
-            f"reports need jinja2 ({error}); "
-            'install it with: pip install "lsml[report]"'
-        ) from error
     known = names or groups(path)
     results = [read_saved(path, name or None) for name in known]
     environment = Environment(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lsml.extras import needed
 from lsml.viewer.columns import Column, read_columns
 
 LOOPBACK = "127.0.0.1"
@@ -52,18 +53,13 @@ def view(
 
 def listen(columns: Sequence[Column], port: int) -> Viewer:
     """Bind the port, so that the page can be asked for from now on."""
-    try:
+    with needed("the viewer needs panel", "view"):
         from bokeh.server.server import BaseServer
         from bokeh.server.tornado import BokehTornado
         from bokeh.server.util import bind_sockets
         from panel.io.application import build_applications
         from tornado.httpserver import HTTPServer
         from tornado.ioloop import IOLoop
-    except ImportError as error:
-        raise ImportError(
-            f"the viewer needs panel ({error}); "
-            'install it with: pip install "lsml[view]"'
-        ) from error
     from lsml.viewer.guard import guarded
     from lsml.viewer.page import page
 
