@@ -619,7 +619,7 @@ class Hostile:
     ("arguments", "expected"),
     [
         ("none.pt out.safetensors", "none.pt does not exist"),
-        ("theirs out.safetensors", "theirs is a folder; expected a file of weights"),
+        ("theirs out.safetensors", "theirs is a folder; expected a file"),
         ("text.pt out.safetensors", "text.pt is not a readable file of torch.save"),
         ("other.pt out.safetensors", "other.pt: neither saved by lsml nor with the"),
         ("d2.h5 out.safetensors", "d2.h5 is not a readable file of torch.save"),
