@@ -140,3 +140,24 @@ def test_waves_have_a_panel_for_each_part(tmp_path, ndim):
     for axes, part in zip(figure.axes, (field.real, field.imag), strict=False):
         drawn = axes.images[0].get_array().T if ndim == 2 else axes.lines[0].get_ydata()
         np.testing.assert_array_equal(drawn, part)
+
+
+def test_a_distribution_has_the_share_of_each_phase(tmp_path):
+    """Catches counts of all voxels, or curves under another phase's name."""
+    from lsml.plot.distribution import BINS, plot_distribution
+
+    labels = np.repeat([0, 4], [30, 90]).reshape(4, 5, 6)
+    field = np.where(labels == 4, 2.0, -1.0)
+    field[0, 0, 0] = 0.5
+    figure = plot_distribution(field, labels, tmp_path / "d.png", title="a", unit="b")
+    (axes,) = figure.axes
+    assert axes.get_title() == "a (b)"
+    steps = {patch.get_label(): patch.get_data() for patch in axes.patches}
+    assert list(steps) == ["phase 0", "phase 4"]
+    soft, stiff = (data.values for data in steps.values())
+    assert soft[0] == pytest.approx(29 / 30)
+    assert soft[BINS // 2] == pytest.approx(1 / 30)
+    assert stiff[-1] == stiff.sum() == 1
+    assert (tmp_path / "d.png").stat().st_size > 0
+    with pytest.raises(ValueError, match="must be of the same voxels"):
+        plot_distribution(field, labels[:2])

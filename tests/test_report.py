@@ -198,6 +198,19 @@ def test_waves_on_a_line_and_flow_have_a_page(tmp_path):
     assert "Re field" in "".join(page.text)
 
 
+def test_uniform_and_broken_fields_have_a_page(tmp_path):
+    """No width for the bins of a histogram; nothing finite to draw at all."""
+    lsml.solve(np.zeros((3, 2, 2), int)).save(tmp_path / "u.h5")
+    assert len(Page(render(tmp_path / "u.h5")).all("img")) == 8
+    with h5py.File(tmp_path / "u.h5", "a") as file:
+        for name in ("strain", "stress"):
+            file[name][...] = np.nan
+        file["status"][...] = 6
+    page = Page(render(tmp_path / "u.h5"))
+    assert len(page.all("img")) == 6
+    assert "NONFINITE" in page.rows[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

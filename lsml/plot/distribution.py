@@ -11,6 +11,7 @@ from lsml.plot.convergence import COLOURS, DASHES
 from lsml.plot.figure import Figure, new_figure, save_figure
 
 BINS = 60
+EQUAL = 1e-9  # of the largest value, up to which all count as one
 MOST = len(COLOURS)  # phases that can be told apart
 
 
@@ -46,7 +47,7 @@ def plot_distribution(
         )
     figure = new_figure(5.0, 3.2)
     axes = figure.subplots()
-    bins = np.histogram_bin_edges(field[finite], BINS)
+    bins = np.linspace(*_ends(field[finite]), BINS + 1)
     for i, phase in enumerate(_largest(labels)):
         inside = field[finite & (labels == phase)]
         share = np.histogram(inside, bins)[0] / max(1, len(inside))
@@ -68,6 +69,13 @@ def plot_distribution(
     if path is not None:
         save_figure(figure, path)
     return figure
+
+
+def _ends(values: Float[np.ndarray, " k"]) -> tuple[float, float]:
+    """Of the bins; apart from each other if the values differ by rounding only."""
+    low, high = float(values.min()), float(values.max())
+    apart = EQUAL * max(abs(low), abs(high)) or 1.0
+    return (low, high) if high - low > apart else (low - apart, high + apart)
 
 
 def _largest(labels: Integer[np.ndarray, "..."]) -> Sequence[int]:

@@ -103,12 +103,11 @@ def of_sample(saved: Saved, sample: int) -> Iterator[Picture]:
     if labels is not None:
         for quantity in shown(found):
             values, title = _leading(quantity, sample)
-            yield picture(
-                plot_distribution(
+            if np.isfinite(values).any():
+                figure = plot_distribution(
                     values, labels[sample], title=title, unit=quantity.unit
-                ),
-                f"How {title} is spread in each phase.",
-            )
+                )
+                yield picture(figure, f"How {title} is spread in each phase.")
 
 
 def _leading(quantity: Quantity, sample: int) -> tuple[np.ndarray, str]:
