@@ -38,8 +38,6 @@ LISTED = ("weights",)  # lists that may name files, as FILE or NAME=FILE
 SUFFIX = ".job.toml"
 # Other results are folders.
 FILES = (".h5", ".hdf5", ".xdmf", ".vti", ".npz", ".json", ".png", ".pdf", ".svg")
-    [".h5", ".hdf5", ".xdmf", ".vti", ".npz", ".json", ".png", ".pdf", ".svg"]
-)  # not folders
 FIRST_LINE = "# lsml run {name} makes {result} again."
 VERSIONED = ("lsml", "torch", "numpy")
 
