@@ -119,6 +119,14 @@ def test_planes_and_lines_have_one_slice(tmp_path):
     assert column.plane(Choice("Im field")).shape == (9, 1)
 
 
+def test_of_an_effective_stiffness_the_phases_can_be_looked_at(tmp_path):
+    lsml.homogenize(LABELS[0, :4, :3, :2], tol=1e-2).save(tmp_path / "c.h5")
+    (column,) = read_columns([tmp_path / "c.h5"])
+    plane = column.plane(Choice("labels", sample=5, axis=0, position=3))
+    np.testing.assert_array_equal(plane, LABELS[0, 3, :3, :2])
+    assert column.curve(0).size == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -88,16 +88,24 @@ def render(path: str | Path, names: Sequence[str] = ()) -> str:
 
 def section(saved: Saved) -> Section:
     """All that the page says of one result."""
-    samples = [_sample(saved, i) for i in range(min(DRAWN, len(saved.status)))]
+    cases = _cases(saved)
+    samples = [_sample(saved, i) for i in range(0, len(saved.status), cases)[:DRAWN]]
     return Section(
         saved.group,
         list(_facts(saved)),
         tables(saved),
         list(of_group(saved)),
         samples,
-        len(saved.status) - len(samples),
+        len(saved.status) // cases - len(samples),
         list(_provenance(saved)),
     )
+
+
+def _cases(saved: Saved) -> int:
+    """Load cases of each image that show the same: those of an effective tensor."""
+    if saved.labels is None or "stiffness" not in saved.numbers:
+        return 1
+    return len(saved.status) // len(saved.labels)
 
 
 def _sample(saved: Saved, sample: int) -> Sample:

@@ -58,9 +58,13 @@ def outcome(saved: Saved) -> Table:
         for i, status in enumerate(saved.status)
     ]
     note = (
-        "The certified error is the residual of equilibrium and compatibility in the "
-        "C⁰ norm, relative to that of the uniform field. The error bound is of the "
-        "strain itself, relative to its mean; it is infinite where nothing is known."
+        ""
+        if "error" not in known
+        else (
+            "The certified error is the residual of equilibrium and compatibility in the "
+            "C⁰ norm, relative to that of the uniform field. The error bound is of the "
+            "strain itself, relative to its mean; it is infinite where nothing is known."
+        )
     )
     return _cut(
         Table("How it ended", ["sample", "status", *known.values()], rows, note)
@@ -133,7 +137,8 @@ def phases(saved: Saved) -> Table:
 
 def _moduli(saved: Saved, matrices: Array) -> dict[str, list[str]]:
     """E and ν where all are isotropic stiffnesses, else the diagonals."""
-    if "strain" in saved.fields and all(_isotropic(m) for m in matrices):
+    elastic = "11" in _components(saved, matrices.shape[1])
+    if elastic and all(_isotropic(m) for m in matrices):
         lam, mu = matrices[:, 0, 1], matrices[:, -1, -1] / 2
         with np.errstate(invalid="ignore", divide="ignore"):
             young = mu * (3 * lam + 2 * mu) / (lam + mu)
@@ -180,7 +185,27 @@ def effective(saved: Saved) -> list[Table]:
         for k, name in enumerate(names)
     ]
     heads = ["image", "entry", "lower", "upper"]
+    made += _constants(saved)
     return [*made, _cut(Table("Certified interval of the diagonal", heads, rows))]
+
+
+def _constants(saved: Saved) -> list[Table]:
+    """Young's moduli and Poisson's ratios of each axis."""
+    young, poisson = (saved.numbers.get(name) for name in ("E", "nu"))
+    if young is None or poisson is None:
+        return []
+    rows = [
+        [str(i), str(k + 1), number(young[i, k]), *map(_ratio, poisson[i, k])]
+        for i in range(len(young))
+        for k in range(young.shape[1])
+    ]
+    heads = [f"ν_i{j + 1}" for j in range(young.shape[1])]
+    title = "Engineering constants of each axis i"
+    return [_cut(Table(title, ["image", "axis i", "E_i", *heads], rows))]
+
+
+def _ratio(value: Any) -> str:
+    return number(value) if np.isfinite(value) else "–"
 
 
 def statistics(quantity: Quantity, component: str, sample: int, labels: Array) -> Table:

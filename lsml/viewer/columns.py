@@ -82,7 +82,9 @@ class Column:
         return scalar(self.final[choice.field], values, choice.component)
 
     def curve(self, sample: int) -> Array:
-        """Residual per iteration of a sample."""
+        """Residual per iteration of a sample; nothing where the file has none."""
+        if "history" not in self.saved.numbers:
+            return np.zeros(0)
         last = int(self.saved.numbers["iterations"].flat[sample])
         history: Array = self.saved.numbers["history"][sample, : last + 1]
         return history
