@@ -94,10 +94,11 @@ from lsml.sweeps import reduced_basis as reduced_basis
 from lsml.sweeps import sweep as sweep
 
 __version__ = _version("lsml")
+NAMED = {"data", "distributed", "exact", "io", "learned", "plot", "report", "testing"}
 
 
 def __getattr__(name: str) -> _ModuleType:
     """Subpackages that only some users need, imported when first named."""
-    if name in {"data", "exact", "io", "learned", "plot", "testing"}:
+    if name in NAMED:
         return _import_module(f"lsml.{name}")
     raise AttributeError(f"module 'lsml' has no attribute {name!r}")

@@ -59,7 +59,15 @@ from torch import Tensor
 
 from lsml.discretization import Words
 from lsml.io.provenance import entries
-from lsml.io.solved import Answer, Solved, array, has_strain, phase_law, shown
+from lsml.io.solved import (
+    Answer,
+    Solved,
+    array,
+    check_whole,
+    has_strain,
+    phase_law,
+    shown,
+)
 from lsml.mandel import names
 from lsml.physics.discretization import name_of
 
@@ -89,6 +97,7 @@ class Content(NamedTuple):
 
 def content(solution: Answer) -> Content:
     """Everything of a solution that files keep."""
+    check_whole(solution)
     arrays = {name: array(getattr(solution, name)) for name in RUN}
     head: dict[str, object] = {
         "format": FORMAT,

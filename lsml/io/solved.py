@@ -160,14 +160,30 @@ def phase_law(solution: Solved) -> PhaseLaw:
     return phases
 
 
-def check_sample(solution: Answer, sample: int) -> None:
-    """Refuse a sample that is none of the solution's.
+def check_whole(solution: Answer) -> None:
+    """Refuse a part of a cell, which a file or a picture would take for all of it.
 
     Raises
     ------
     ValueError
-        There is no such sample.
+        The solution is that of a slab.
     """
+    if has_strain(solution) and (pieces := solution.form.grid.pieces) > 1:
+        raise ValueError(
+            f"this solution is one of {pieces} slabs of a cell; files and pictures "
+            "need the whole of it: problem.whole(field) has a field of all slabs"
+        )
+
+
+def check_sample(solution: Answer, sample: int) -> None:
+    """Refuse a sample that is none of the solution's, or a part of a cell.
+
+    Raises
+    ------
+    ValueError
+        There is no such sample, or the solution is that of a slab.
+    """
+    check_whole(solution)
     samples = len(solution.status)
     if not 0 <= sample < samples:
         raise ValueError(

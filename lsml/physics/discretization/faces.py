@@ -220,6 +220,8 @@ def with_faces(
             f"discretization {name!r} is for periodic cells: with faces {kinds} use "
             "'rotated' or 'hex8'"
         )
+    if scheme.grid.pieces > 1:
+        raise ValueError(f"a cell in slabs is periodic; it has faces {kinds}")
     for a, kind in enumerate(kinds):
         if scheme.grid.shape[a] < AXES[kind].least:
             raise ValueError(
