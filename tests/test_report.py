@@ -180,6 +180,7 @@ def test_an_effective_stiffness_has_its_matrix_interval_and_surface(tmp_path):
         assert ["0", name, *(f"{value:.5g}" for value in row)] in page.rows
     ends = (effective.lower[0, 0], effective.upper[0, 0])
     assert ["0", "11", *(f"{float(end):.8g}" for end in ends)] in page.rows
+    assert ["load case", "status", "iterations"] in page.rows
     constants = effective.engineering()
     told = (constants.E[0, 1], constants.nu[0, 1, 0], constants.nu[0, 1, 2])
     young, *ratios = (f"{float(value):.5g}" for value in told)

@@ -21,6 +21,11 @@ OUTCOME = {
     "error_bound": "error bound",
     "energy": "energy density",
 }
+CERTIFIED = (
+    "The certified error is the residual of equilibrium and compatibility in the C⁰ "
+    "norm, relative to that of the uniform field. The error bound is of the strain "
+    "itself, relative to its mean; it is infinite where nothing is known."
+)
 
 
 class Table(NamedTuple):
@@ -57,18 +62,10 @@ def outcome(saved: Saved) -> Table:
         [str(i), status, *(number(column[i]) for column in columns)]
         for i, status in enumerate(saved.status)
     ]
-    note = (
-        ""
-        if "error" not in known
-        else (
-            "The certified error is the residual of equilibrium and compatibility in the "
-            "C⁰ norm, relative to that of the uniform field. The error bound is of the "
-            "strain itself, relative to its mean; it is infinite where nothing is known."
-        )
-    )
-    return _cut(
-        Table("How it ended", ["sample", "status", *known.values()], rows, note)
-    )
+    note = CERTIFIED if "error" in known else ""
+    first = "load case" if "stiffness" in saved.numbers else "sample"
+    heads = [first, "status", *known.values()]
+    return _cut(Table("How it ended", heads, rows, note))
 
 
 def means(saved: Saved) -> Table:

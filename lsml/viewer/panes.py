@@ -136,6 +136,7 @@ class Curves:
         for source, curve in zip(self.sources, curves, strict=True):
             positive = np.where(curve > 0, curve, np.nan)
             source.data = {"k": np.arange(len(curve)), "residual": positive}
+        self.figure.visible = any(len(curve) for curve in curves)
         self.now.location = iteration or 0
         self.now.visible = iteration is not None
 
