@@ -94,7 +94,10 @@ from lsml.sweeps import reduced_basis as reduced_basis
 from lsml.sweeps import sweep as sweep
 
 __version__ = _version("lsml")
-NAMED = {"data", "distributed", "exact", "io", "learned", "plot", "report", "testing"}
+NAMED = (
+    *("data", "distributed", "exact", "io", "learned", "plot", "report", "testing"),
+    "viewer",
+)
 
 
 def __getattr__(name: str) -> _ModuleType:

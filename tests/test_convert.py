@@ -226,7 +226,11 @@ def test_solve_and_homogenize_write_what_the_name_says(tmp_path, monkeypatch):
         return done.output
 
     command("solve m.npy --out r.h5")
-    assert {p.name for p in tmp_path.glob("r.*")} == {"r.h5", "r.xdmf"}
+    assert {p.name for p in tmp_path.glob("r.*")} == {
+        "r.h5",
+        "r.job.toml",
+        "r.xdmf",
+    }
     assert "r.h5 exists already" in command("solve m.npy --out r.h5", 2)
     (tmp_path / "r.h5").unlink()
     assert "r.xdmf exists already" in command("solve m.npy --out r.h5", 2)

@@ -83,16 +83,24 @@ def test_without_kernels_the_same_is_solved_and_the_extra_named(monkeypatch, cap
     np.testing.assert_allclose(slow.strain, own.strain, atol=1e-12)
 
 
+def named(node):
+    """The extras of `with needed(what, extra):`; none of another `with`."""
+    calls = [item.context_expr for item in node.items]
+    return {
+        ast.literal_eval(call.args[1])
+        for call in calls
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "needed"
+    }
+
+
 def guarded():
-    """Optional packages that a try imports, and the extra that its handler names."""
+    """Optional packages imported under `needed`, and the extras that it names."""
     found = {}
     for path in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Try):
-                # Constants that a message is made of may be beside the try.
-                names = re.findall(r"lsml\[(\w+)\]", path.read_text("utf-8"))
+            if isinstance(node, ast.With) and (extras := named(node)):
                 for package in imported(node.body):
-                    found.setdefault(package, set()).update(names)
+                    found.setdefault(package, set()).update(extras)
     return found
 
 

@@ -392,7 +392,7 @@ def test_status_codes_keep_their_meaning():
     assert Status.NONFINITE == 6
     assert Status.PREDICTED == 7
     failed = [s.name for s in Status if s.failed]
-    assert failed == ["MAX_ITER", "STAGNATED", "DIVERGED", "NONFINITE"]
+    assert failed == ["MAX_ITER", "STAGNATED", "DIVERGED", "NONFINITE", "INTERRUPTED"]
     assert all(s.advice for s in Status)
 
 
