@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from lsml.equivalents import measures
+from lsml.io.content import INTERNAL, axes_of
 from lsml.io.solved import (
     Answer,
     Solved,
@@ -18,11 +19,9 @@ from lsml.io.solved import (
     shown,
     voxels,
 )
-from lsml.mandel import names
 
 MODULI = "unit of the moduli"
 LENGTH = "unit of the spacing"
-PLASTIC = {2: ("11", "22", "33", "12"), 3: names(3)}
 MISES = "mises"
 TITLES = {MISES: "von Mises stress"}
 
@@ -48,7 +47,7 @@ def quantities(solution: Answer, sample: int) -> dict[str, Quantity]:
         return _of_strain(solution, sample)
     fields = shown(solution).fields.items()
     return {
-        name: Quantity(_axes(values.shape[1]), partial(array, values[sample]))
+        name: Quantity(axes_of(values.shape[1]), partial(array, values[sample]))
         for name, values in fields
     }
 
@@ -93,12 +92,12 @@ def _of_strain(solution: Solved, sample: int) -> dict[str, Quantity]:
         found[called.replace(" ", "_")] = Quantity(words.components, values, unit)
     if words.field == "strain":
         found[MISES] = Quantity(("",), partial(_mises, solution, sample), MODULI)
-    moves = _axes(ndim if words.field != "gradient" else 1)
+    moves = axes_of(ndim if words.field != "gradient" else 1)
     place = partial(_moved, solution, sample)
     found[words.potential] = Quantity(moves, place, LENGTH if len(moves) > 1 else "")
     for name, kept in solution.internal.items():
         rows = kept[sample]
-        order = PLASTIC[ndim] if rows.ndim > ndim else ("",)
+        order = INTERNAL[name][ndim]
         shape = rows.reshape(len(order), *rows.shape[-ndim:])
         found[name] = Quantity(order, partial(array, shape))
     if solution.form.law.initial() is not None:
@@ -131,7 +130,3 @@ def _mises(solution: Solved, sample: int) -> NDArray[Any]:
     _, of_stress = measures(words, elastic, labels)
     points = torch.from_numpy(stress).flatten(1)[None, None]
     return array(of_stress(points)).reshape(1, *stress.shape[1:])
-
-
-def _axes(count: int) -> tuple[str, ...]:
-    return ("",) if count == 1 else tuple(str(k + 1) for k in range(count))
