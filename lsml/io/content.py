@@ -154,6 +154,12 @@ def order_of(count: int, tensor: Sequence[str]) -> tuple[str, ...]:
     return tuple(tensor) if len(tensor) == count else axes_of(count)
 
 
+def internal_order(name: str, shape: Sequence[int], ndim: int) -> tuple[str, ...]:
+    """Names of the components of an internal variable, (k, *n) or of a scalar (*n)."""
+    rows = shape[0] if len(shape) > ndim else 1
+    return INTERNAL.get(name, {}).get(ndim, axes_of(rows))
+
+
 def called(name: str, words: Words) -> str:
     """What a dataset of elasticity is called in another physics."""
     for elastic, own in (
@@ -186,7 +192,7 @@ def _strained(solution: Solved) -> Content:
         order[called(name, words)] = order_of(count, words.components)
     moved = called("displacement", words)
     order[moved] = axes_of(arrays[moved].shape[1])
-    order |= {name: INTERNAL[name][ndim] for name in internal}
+    order |= {n: internal_order(n, v.shape[1:], ndim) for n, v in internal.items()}
     about = {
         "components": words.components,
         "conventions": CONVENTIONS,

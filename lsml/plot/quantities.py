@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from lsml.equivalents import measures
-from lsml.io.content import INTERNAL, axes_of
+from lsml.io.content import axes_of, internal_order
 from lsml.io.solved import (
     Answer,
     Solved,
@@ -97,7 +97,7 @@ def _of_strain(solution: Solved, sample: int) -> dict[str, Quantity]:
     found[words.potential] = Quantity(moves, place, LENGTH if len(moves) > 1 else "")
     for name, kept in solution.internal.items():
         rows = kept[sample]
-        order = INTERNAL[name][ndim]
+        order = internal_order(name, rows.shape, ndim)
         shape = rows.reshape(len(order), *rows.shape[-ndim:])
         found[name] = Quantity(order, partial(array, shape))
     if solution.form.law.initial() is not None:
