@@ -10,6 +10,7 @@ from lsml.extras import needed
 from lsml.viewer.columns import Column, read_columns
 
 LOOPBACK = "127.0.0.1"
+KEPT = 3_600_000  # ms that a session waits for its browser to come, or come back
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,13 @@ def listen(columns: Sequence[Column], port: int) -> Viewer:
 
     applications = build_applications({"/": root}, title=title)
     loop = IOLoop.current()
-    tornado = BokehTornado(applications, extra_websocket_origins=hosts)
+    # A browser that connects after its session has ended is given one whose style
+    # sheets panel takes from its servers: slow machines need more than Bokeh's 15 s.
+    tornado = BokehTornado(
+        applications,
+        extra_websocket_origins=hosts,
+        unused_session_lifetime_milliseconds=KEPT,
+    )
     http = HTTPServer(guarded(tornado, hosts))
     http.add_sockets(sockets)
     return Viewer(BaseServer(loop, tornado, http), f"http://{hosts[0]}/")
