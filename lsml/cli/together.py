@@ -5,6 +5,7 @@ process that has it, and its status is that of all.
 """
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
@@ -40,9 +41,11 @@ def together(ctx: Context) -> Iterator[None]:
         return
     slabs = _joined(ctx.params.get("device"))
     quiet, here = _hushed(slabs.rank > 0), run_by(Together(slabs))
-    with _alike(slabs), quiet, plain_errors(), here:
-        yield
-    torch.distributed.destroy_process_group()
+    try:
+        with _alike(slabs), quiet, plain_errors(), here:
+            yield
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def _joined(device: object) -> Slabs:
@@ -66,7 +69,7 @@ def _alike(slabs: Slabs) -> Iterator[None]:
     try:
         yield
     except typer.Exit as end:
-        slabs.settle(f"{end.exit_code}", TIMEOUT)  # torchrun ends those who are late
+        _settled(slabs, f"{end.exit_code}", TIMEOUT)
         raise
     except LostError as error:
         status, sentence = LOST, sentence_of(error)
@@ -77,10 +80,18 @@ def _alike(slabs: Slabs) -> Iterator[None]:
     else:
         return
     mine = f"{status} {slabs.rank}"
-    first = slabs.settle(mine, GRACE)
+    first = _settled(slabs, mine, GRACE)
     if first == mine:
         leave(sentence, status)
     raise typer.Exit(int(first.split()[0]))
+
+
+def _settled(slabs: Slabs, word: str, patience: float) -> str:
+    """What the first has said; all of them may now end, and by themselves."""
+    first = slabs.settle(word, patience)
+    # As soon as one has ended with a failure, torchrun would end the others.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return first
 
 
 @contextmanager

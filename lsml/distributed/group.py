@@ -139,7 +139,8 @@ def _answered() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = " ".join(str(error).partition("\n")[0].split())
+        line = str(error).partition("\n")[0]
+        reason = line.rpartition("] ")[2].partition(". ")[0]  # less place and advice
         raise LostError(
             "a process that shares this cell has ended or does not answer; start the "
             f"solve again ({reason})"
