@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import accumulate
 from typing import Any
 
 import torch
@@ -42,8 +41,20 @@ class Slabs:
 
     def rows(self, n: int) -> slice:
         """Rows of this process, of n."""
-        ends = [0, *accumulate(self.counts(n))]
-        return slice(ends[self.rank], ends[self.rank + 1])
+        return slice(self.start(n, self.rank), self.start(n, self.rank + 1))
+
+    def start(self, n: int, rank: int) -> int:
+        """Where the rows of a process begin, of n."""
+        least, more = divmod(n, self.count)
+        return rank * least + min(rank, more)
+
+    def owner(self, n: int, row: int) -> tuple[int, int]:
+        """Whose a row is, of n, and which of its own."""
+        least, more = divmod(n, self.count)
+        rank = row // (least + 1)
+        if rank >= more:  # here slabs are one shorter
+            rank = (row - more) // least
+        return rank, row - self.start(n, rank)
 
     def exchange(self, parts: Sequence[Tensor], like: Sequence[Tensor]) -> list[Tensor]:
         """Send part k to process k, and receive from each what ``like`` describes.
