@@ -3,7 +3,7 @@
 Each process runs this program with what torchrun would put into its environment, in the
 folder of the test, on the commands of ``commands.json``: for each a port to meet at and
 the words for each rank. What a process says and how it ends goes to ``RANK.json``. The
-word DIES has a process kill itself at its fifth iteration.
+word SIGINT or SIGKILL has a process send itself that signal at its fifth iteration.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -19,20 +20,26 @@ import torch
 from lsml.cli import app
 from lsml.cli.interrupt import Interrupt
 
-DIES = "dies"
+FIFTH = 5
 
 
-def deadly(limit: int) -> None:
-    """Have the next solve end in the middle of an iteration, and this process too."""
-    alive, steps = Interrupt.__call__, []
+@contextlib.contextmanager
+def struck(names: list[str]) -> Iterator[None]:
+    """Send the signals of these names to this process in the middle of a solve."""
+    plain, steps = Interrupt.__call__, []
 
     def step(self: Interrupt, *told: object) -> bool:
         steps.append(None)
-        if len(steps) == limit:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return alive(self, *told)
+        if len(steps) == FIFTH:
+            for name in names:
+                os.kill(os.getpid(), signal.Signals[name])
+        return plain(self, *told)
 
     Interrupt.__call__ = step
+    try:
+        yield
+    finally:
+        Interrupt.__call__ = plain
 
 
 def run(words: list[str]) -> dict[str, object]:
@@ -53,11 +60,9 @@ def main() -> None:
     rank, found = int(os.environ["RANK"]), []
     for port, words in json.loads(Path("commands.json").read_text()):
         os.environ["MASTER_PORT"] = str(port)
-        mine = list(words[rank])
-        if DIES in mine:
-            mine.remove(DIES)
-            deadly(5)
-        found.append(run(mine))
+        mine = [word for word in words[rank] if not word.startswith("SIG")]
+        with struck([word for word in words[rank] if word.startswith("SIG")]):
+            found.append(run(mine))
         Path(f"{rank}.json").write_text(json.dumps(found))
 
 

@@ -26,6 +26,7 @@ LABELS = DRAW.integers(0, 2, (7, 6, 5)).astype(np.uint8)
 SPLIT = np.where(np.arange(7)[:, None, None] < 3, 9, 4 + 2 * LABELS[:, :, :4])
 SPLIT = np.where(SPLIT == 6, 9, SPLIT).astype(np.int16)
 SOLVE = "solve image.h5 --contrast 50 --tol 1e-12"
+STOP = f"{SOLVE} --out stopped.h5"
 COMMANDS = {
     "solve": f"{SOLVE} --out solved.h5 --json",
     "again": "solve image.h5 --contrast 50 --start solved.h5 --max-iter 0",
@@ -37,7 +38,8 @@ COMMANDS = {
     "format": "solve image.h5 --out result.vti",
     "rule": "solve image.h5 --rule mpcg",
     "early": "solve image.h5 --max-iter 2 --out early.h5",
-    "killed": [SOLVE, f"{SOLVE} dies", SOLVE],
+    "stopped": [STOP, f"{STOP} SIGINT", STOP],
+    "killed": [SOLVE, f"{SOLVE} SIGKILL", SOLVE],
 }
 
 
@@ -137,7 +139,7 @@ def test_results_have_no_partial_file_and_one_run_file(folder):
     left = {path.name for path in folder.iterdir() if path.name.startswith(".")}
     jobs = {path.name for path in folder.glob("*.job.toml")}
     assert left == set()
-    expected = {"solved", "batched", "stiffness", "early"}
+    expected = {"solved", "batched", "stiffness", "early", "stopped"}
     assert jobs == {f"{name}.job.toml" for name in expected}
     assert read_saved(folder / "solved.h5").status == ("CONVERGED",)
 
@@ -179,6 +181,14 @@ def test_what_does_not_converge_is_kept_and_ends_alike(told, folder):
     assert [each["status"] for each in told["early"]] == [1, 1, 1]
     assert len(lines(told["early"])) == 1
     assert read_saved(folder / "early.h5").status == ("MAX_ITER",)
+
+
+def test_ctrl_c_on_one_process_stops_all_at_the_same_iterate(told, folder):
+    """A process that goes on alone, and waits for those that have stopped."""
+    assert [each["status"] for each in told["stopped"]] == [130, 130, 130]
+    saved = read_saved(folder / "stopped.h5")
+    assert saved.status == ("INTERRUPTED",)
+    assert saved.numbers["iterations"].tolist() == [4]
 
 
 def test_a_killed_process_ends_the_others(told):
