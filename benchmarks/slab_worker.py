@@ -49,9 +49,10 @@ def labels(slabs: Slabs | None, rows: int, edge: int, device: str) -> Any:
 
 
 class Step(NamedTuple):
-    """Seconds of one iteration, and of its transposes, their number and bytes."""
+    """Wall and processor seconds of an iteration; of its transposes; what they send."""
 
-    seconds: float
+    wall: float
+    processor: float
     transposes: float
     calls: int
     sent: int
@@ -59,12 +60,12 @@ class Step(NamedTuple):
 
 def solve(image: Any, scheme: str, steps: int, device: str) -> list[Step]:
     """Of each iteration."""
-    clock: list[tuple[float, int]] = []
+    clock: list[tuple[float, float, int]] = []
 
     with counted(device) as seen:
 
         def observe(*_: object) -> None:
-            clock.append((waited(device), len(seen)))
+            clock.append((waited(device), time.process_time(), len(seen)))
 
         lsml.solve(
             image,
@@ -78,23 +79,23 @@ def solve(image: Any, scheme: str, steps: int, device: str) -> list[Step]:
             compile=False,
         )
     found = []
-    for (start, first), (end, last) in pairwise(clock[WARM:]):
-        each = seen[first:last]
+    for before, after in pairwise(clock[WARM:]):
+        each = seen[before[2] : after[2]]
         sums = sum(s for s, _ in each), len(each), sum(b for _, b in each)
-        found.append(Step(end - start, *sums))
+        found.append(Step(after[0] - before[0], after[1] - before[1], *sums))
     return found
 
 
 @contextmanager
 def counted(device: str) -> Iterator[list[tuple[float, int]]]:
-    """Seconds and bytes of every transpose in here."""
+    """Processor seconds and bytes of every transpose in here."""
     seen: list[tuple[float, int]] = []
     plain = transfers.transposed
 
     def timed(v: torch.Tensor, *given: Any) -> torch.Tensor:
-        start = waited(device)
+        start = time.process_time()
         found = plain(v, *given)
-        seen.append((waited(device) - start, v.nbytes))
+        seen.append((time.process_time() - start, v.nbytes))
         return found
 
     transfers.transposed = timed
@@ -116,14 +117,20 @@ def solves(slabs: Slabs | None, task: dict[str, Any]) -> dict[str, dict[str, flo
             found[f"{kind} {scheme}"] = {
                 "rows": rows,
                 "edge": task["edge"],
-                "median": median(step.seconds for step in steps),
-                "fastest": min(step.seconds for step in steps),
-                "share": median(step.transposes / step.seconds for step in steps),
-                "transposes": min(step.transposes for step in steps),
+                "wall": median(step.wall for step in steps),
+                "fastest": min(step.wall for step in steps),
+                "processor": most(slabs, [step.processor for step in steps]),
+                "transposes": most(slabs, [step.transposes for step in steps]),
                 "calls": median(step.calls for step in steps),
                 "bytes": median(step.sent for step in steps),
             }
     return found
+
+
+def most(slabs: Slabs | None, seconds: list[float]) -> float:
+    """Of the processes, the longest median."""
+    here = median(seconds)
+    return here if slabs is None else max(slabs.told(here))
 
 
 def often(work: Callable[[], object], device: str) -> dict[str, float]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lsml.distributed import Slab, Slabs
@@ -128,7 +129,8 @@ class Together:
         return Slab(labels, self.slabs, n)
 
     def any(self, here: bool) -> bool:
-        return any(self.slabs.told(here))
+        mine = torch.tensor([here], dtype=torch.uint8, device=self.place(None))
+        return bool(self.slabs.all(mine).any())
 
     def agreed(self) -> AbstractContextManager[None]:
         return self.slabs.agreed()
