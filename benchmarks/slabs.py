@@ -205,9 +205,9 @@ def page(result: Mapping[str, Any]) -> str:
             "One thread each. Strong: one cell of rows × edge × edge voxels; weak: as "
             "many rows for each process. *ms* is the median wall time, *fastest* the "
             "least; *processor ms* the median processor time of the busiest process, "
-            "the threads that carry messages included, which other work disturbs least: "
-            "efficiency and the share of transposes are of that. Medians of the rounds."
-            "\n",
+            "the threads that carry messages included, which other work disturbs "
+            "least: efficiency and the share of transposes are of that. Medians of the "
+            "rounds.\n",
             table(columns, shown, ["---"] * 2 + ["--:"] * 8),
             "## Messages\n",
             "`all_to_all_single` of so many bytes from each process, fastest of "

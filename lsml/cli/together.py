@@ -57,10 +57,11 @@ def _joined(device: object) -> Slabs:
                 f"{' or '.join(map(str, BACKENDS))}"
             )
         return join(BACKENDS.get(device))
-    except INTENDED:
+    except INTENDED as error:
+        status = LOST if isinstance(error, LostError) else BAD_INPUT
         if os.environ.get("LOCAL_RANK", os.environ["RANK"]) != "0":
-            raise typer.Exit(BAD_INPUT) from None
-        raise
+            raise typer.Exit(status) from None
+        leave(sentence_of(error), status)
 
 
 @contextmanager
