@@ -117,7 +117,7 @@ def model(done: Mapping[str, Any], counts: Sequence[int]) -> dict[str, Any]:
         sizes = sorted(found, key=int)
         times = [found[size]["fastest"] for size in sizes]
         latency, slope = line([int(size) for size in sizes], times)
-        messages[count] = {
+        messages[str(count)] = {
             "latency": latency,
             "seconds_per_byte": slope,
             "sizes": [int(size) for size in sizes],
@@ -141,7 +141,7 @@ def predictions(
 ) -> Iterable[Row]:
     """Seconds that transposes take: those measured, and by the line of messages."""
     for count in counts[1:]:
-        sent = fitted["messages"][count]
+        sent = fitted["messages"][str(count)]
         for case, each in medians(done, count, "solves").items():
             expected = each["calls"] * sent["latency"]
             expected += each["bytes"] * sent["seconds_per_byte"]
