@@ -174,12 +174,9 @@ def unhalo(
 
 def _beyond(slabs: Slabs, length: int, more: tuple[int, int], rank: int) -> list[Row]:
     """Rows before and after the slab of a process: whose they are, and which."""
-    counts = slabs.counts(length)
-    owners = [(k, i) for k, count in enumerate(counts) for i in range(count)]
-    start = sum(counts[:rank])
-    end = start + counts[rank]
+    start, end = slabs.start(length, rank), slabs.start(length, rank + 1)
     rows = [*range(start - more[0], start), *range(end, end + more[1])]
-    return [owners[row % length] for row in rows]
+    return [slabs.owner(length, row % length) for row in rows]
 
 
 def _of(rows: Sequence[Row], rank: int) -> list[int]:
