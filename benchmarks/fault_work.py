@@ -256,12 +256,12 @@ def _share(out: Path) -> None:
     from lsml.distributed import Slab, join
 
     slabs = join("gloo", timeout=PATIENCE)
-    shape = (9, 8, 6)
+    shape = (7, 5, 4)
     labels = torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(1))
     mine = Slab(labels[slabs.rows(shape[0])], slabs, shape[0])
     found = []
-    for contrast in (10.0, 30.0, 100.0, 300.0):
-        solution = lsml.solve(mine, "cg", contrast=contrast, tol=1e-10, compile=False)
+    for contrast in (10.0, 100.0):
+        solution = lsml.solve(mine, "cg", contrast=contrast, tol=1e-8, compile=False)
         found.append(solution.mean_stress)
     if slabs.rank == 0:
         temporary = out.with_suffix(".part")

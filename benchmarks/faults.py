@@ -497,6 +497,8 @@ def page(result: dict[str, Any]) -> str:
     """The result as Markdown."""
     rows = []
     for name, trials in result["scenarios"].items():
+        if not trials:
+            continue
         ends = [t["ended"] for t in trials if t["ended"] is not None]
         wrong = sum(bool(t["wrong"]) for t in trials)
         slowest = f"{max(ends):.1f}" if ends else "–"

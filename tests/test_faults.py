@@ -1,4 +1,4 @@
-"""What is killed, damaged or without room is never taken for whole: a short campaign."""
+"""What a fault leaves is never taken for whole: a short form of the campaign."""
 
 import subprocess
 import sys
