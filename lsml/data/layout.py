@@ -17,8 +17,8 @@ Attributes: ``format``, ``lsml`` (version), ``contrast``, ``nu``, ``mean_strain`
 ``conventions``, and ``recipe``: JSON, of what the samples are made. Each sample is a
 chunk. There is no date: what is made by equal recipes is equal.
 
-Every byte is below a checksum: of HDF5 itself, of gzip, or of the attribute ``sha256``,
-which is made of the others. What is damaged cannot be read.
+All of it has checksums: those of HDF5 and of gzip, and for the texts that lsml reads
+the attribute ``sha256``. What is damaged cannot be read.
 """
 
 import json
@@ -38,7 +38,7 @@ from lsml.data.recipe import SPLITS
 
 FORMAT = "lsml dataset 1"
 VERSION = "v110"  # of HDF5, whose indices of chunks are the first with checksums
-DIGEST = "sha256"
+DIGEST, TEXTS = "sha256", ("format", "lsml", "load", "components", "recipe")
 CONVENTIONS = (
     "Mandel notation: shear components times sqrt(2). Component 1 acts along the first "
     "spatial axis. Young's modulus is 1 in phase 0 and the contrast in phase 1; nu is "
@@ -107,9 +107,9 @@ def describe(file: h5py.File, header: Header, table: Table) -> None:
 
 def _digest(file: h5py.File) -> str:
     """Of the texts, which HDF5 itself keeps without a checksum."""
-    told = {**file.attrs, "codes": file["split"].attrs["codes"]}
-    texts = {name: np.asarray(told[name]).tolist() for name in sorted(told)}
-    texts.pop(DIGEST, None)
+    told = {name: file.attrs[name] for name in TEXTS}
+    told["codes"] = file["split"].attrs["codes"]
+    texts = {name: np.asarray(text).tolist() for name, text in told.items()}
     return sha256(json.dumps(texts).encode()).hexdigest()
 
 
@@ -182,9 +182,6 @@ def _check(source: Path, file: h5py.File) -> None:
             f"{source} has no dataset {', '.join(missing)}; "
             f"expected {', '.join(FIELDS)}"
         )
-    with explained(f"{source} is damaged"):
-        if digest is not None and digest != _digest(file):
-            raise ValueError("its attributes do not have their checksum")
     labels, strain = items["labels"].shape, items["strain"].shape
     components = len(header_of(file).components)
     fits = len(labels) in (3, 4) and strain == (labels[0], components, *labels[1:])
@@ -194,3 +191,6 @@ def _check(source: Path, file: h5py.File) -> None:
             f"{source} holds datasets that do not fit each other or its header: "
             + ", ".join(f"{n} {item.dtype} {item.shape}" for n, item in items.items())
         )
+    with explained(f"{source} is damaged"):
+        if digest is not None and digest != _digest(file):
+            raise ValueError("its attributes do not have their checksum")
