@@ -1,5 +1,7 @@
 """Bytes that a conjugate gradient solve takes: counted by hand."""
 
+from math import prod
+
 from lsml.displacement_form import DisplacementForm
 from lsml.law import PhaseLaw
 from lsml.memory import available, demand
@@ -12,7 +14,7 @@ TEMPORARIES = 5  # fields at all points at a time, where nothing is fused
 def working_bytes(form: DisplacementForm, engine: str) -> int:
     """What iterations take beyond the problem, double unknowns of float32 included."""
     strain = form.strain
-    voxels, real = strain.grid.size, strain.background.itemsize
+    voxels, real = prod(strain.grid.shape), strain.background.itemsize
     m = strain.discretization.differential.potentials
     fields = (VECTORS + CERTIFICATE) * m + (m if strain.double is not None else 0)
     if engine == "native":  # one spectrum serves every sample
@@ -38,8 +40,8 @@ def require(form: DisplacementForm, engine: str) -> None:
     """
     grid, device = form.strain.grid, form.strain.background.device
     need = working_bytes(form, engine)
-    each = (need + problem_bytes(form)) / (form.strain.batch * grid.size)
-    edge = int((available(device) / each) ** (1 / grid.ndim))
+    each = (need + problem_bytes(form)) / (form.strain.batch * prod(grid.shape))
+    edge = int((grid.pieces * available(device) / each) ** (1 / grid.ndim))
     shape = " × ".join(str(n) for n in (form.strain.batch, *grid.shape))
     advice = f"; one cell of {edge} voxels along each axis would fit"
     demand(need, device, f"a solve of {shape} voxels", advice)

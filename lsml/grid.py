@@ -5,6 +5,8 @@ A grid may be a piece of a cell that several processes hold between them (see
 as neighbours, sums and spectra, is asked of the grid.
 """
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import prod
 from typing import Protocol, runtime_checkable
@@ -113,6 +115,24 @@ class Grid:
     def part(self, v: Tensor) -> Tensor:
         """Of the whole cell, the piece that this is."""
         return v
+
+    @property
+    def rows(self) -> slice:
+        """Those of the first axis of the cell that this piece has."""
+        return slice(None)
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes what the pieces make together."""
+        return True
+
+    def collect(self, rows: Tensor) -> Iterator[Tensor]:
+        """Rows of the whole cell in their order, where it is written."""
+        yield rows
+
+    def agreed(self) -> AbstractContextManager[None]:
+        """What is refused in here for one piece, is for all."""
+        return nullcontext()
 
     def fft(self, field: Float[Tensor, "b c *n"]) -> Complex[Tensor, "b c *m"]:
         """Half spectrum of a real field."""

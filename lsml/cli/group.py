@@ -10,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 from lsml.cli.errors import BAD_INPUT, failures
 from lsml.cli.job import job_beside
 from lsml.cli.screen import adapt_streams, say, show_help
+from lsml.cli.together import together
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -19,7 +20,7 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run it."""
-        with failures(), job_beside(ctx):
+        with failures(), together(ctx), job_beside(ctx):
             return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

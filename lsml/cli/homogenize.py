@@ -14,6 +14,7 @@ from lsml.cli.interrupt import interrupts
 from lsml.cli.options import (
     Contrast,
     Dataset,
+    Device,
     Discretization,
     File,
     Json,
@@ -31,6 +32,7 @@ from lsml.cli.outcome import (
 )
 from lsml.cli.outputs import TensorOut, check_tensor_out
 from lsml.cli.screen import say
+from lsml.cli.team import team
 from lsml.engineering import EngineeringConstants
 from lsml.homogenization import EffectiveStiffness
 from lsml.mandel import names
@@ -53,6 +55,7 @@ def homogenize(  # noqa: PLR0913 (the command's options)
     out: TensorOut = None,
     spacing: Spacing = None,
     raw: RawBytes = None,
+    device: Device = None,
     as_json: Json = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -61,8 +64,9 @@ def homogenize(  # noqa: PLR0913 (the command's options)
     Exit status 0 solved, 1 not converged, 2 bad input, 130 stopped by Ctrl-C, with
     the intervals so far.
     """
-    check_tensor_out(out, overwrite)
-    options = problem_options(contrast, discretization, spacing)
+    with team().agreed():
+        check_tensor_out(out, overwrite)
+    options = problem_options(contrast, discretization, spacing, device)
     labels, options = labelled(file, dataset, raw, options)
     with interrupts() as interrupt:
         effective = lsml.homogenization.homogenize(

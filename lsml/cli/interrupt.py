@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from lsml.cli.team import team
+
 
 class Interrupt:
     """Whether Ctrl-C was pressed; the second time it ends the program at once."""
@@ -14,8 +16,8 @@ class Interrupt:
         self.pressed = False
 
     def __call__(self, *_: object) -> bool:
-        """An observer of anything: True ends it."""
-        return self.pressed
+        """An observer of anything: True ends it, for all who run the command."""
+        return team().any(self.pressed)
 
     def press(self, number: int, frame: FrameType | None) -> None:
         """What the signal does."""

@@ -20,6 +20,7 @@ import typer
 from lsml.atomic import check_target, replacing
 from lsml.cli.context import Context
 from lsml.cli.errors import BAD_INPUT
+from lsml.cli.team import team
 
 Scalar: TypeAlias = str | int | float | bool
 Value: TypeAlias = Scalar | Sequence[Scalar]
@@ -96,18 +97,20 @@ def job_beside(ctx: Context) -> Iterator[None]:
     if not given:
         yield
         return
-    result = Path(given[0])
-    target = place_of(result)
-    check_place(target, bool(ctx.params.get("overwrite")))
-    job = job_of(ctx, target.parent, outputs)
+    result, here = Path(given[0]), team()
+    target, job = place_of(result), None
+    with here.agreed():
+        if here.first:
+            check_place(target, bool(ctx.params.get("overwrite")))
+            job = job_of(ctx, target.parent, outputs)
     try:
         yield
     except typer.Exit as end:
-        if end.exit_code == BAD_INPUT or not result.exists():
-            raise
-        write_job(job, target, result)
+        if job is not None and end.exit_code != BAD_INPUT and result.exists():
+            write_job(job, target, result)
         raise
-    write_job(job, target, result)
+    if job is not None:
+        write_job(job, target, result)
 
 
 def place_of(result: Path) -> Path:

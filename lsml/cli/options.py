@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lsml.cli import complete
+from lsml.cli.team import team
 from lsml.inputs import ProblemOptions, Weights
 from lsml.learned.loading import NAMES
 
@@ -52,6 +53,10 @@ Spacing = Annotated[
     str | None,
     typer.Option(metavar="HX,HY[,HZ]", help="Voxel edges; else the file's."),
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(help="cpu, or cuda; cuda where torchrun finds a GPU for each."),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object instead of tables.")
 ]
@@ -83,7 +88,10 @@ def weights_by_name(given: list[str] | None) -> Weights:
 
 
 def problem_options(
-    contrast: float, discretization: str | None, spacing: str | None
+    contrast: float,
+    discretization: str | None,
+    spacing: str | None,
+    device: str | None = None,
 ) -> ProblemOptions:
     """What :func:`lsml.solve` takes for labels.
 
@@ -95,6 +103,8 @@ def problem_options(
     options = ProblemOptions(contrast=contrast)
     if discretization is not None:
         options["discretization"] = discretization
+    if (place := team().place(device)) is not None:
+        options["device"] = place
     if spacing is not None:
         try:
             options["spacing"] = tuple(float(h) for h in spacing.split(","))

@@ -6,11 +6,10 @@ from typing import Annotated
 import typer
 
 from lsml.cli.outcome import check_free
+from lsml.cli.team import team
 from lsml.io.xdmf import write_xdmf
 from lsml.saving import CONTENTS, WRITERS, check_extension, writer_of
 from lsml.solution import Solution
-
-BESIDE = {".h5": ".xdmf", ".hdf5": ".xdmf", ".xdmf": ".h5"}  # written with another
 
 Out = Annotated[
     Path | None,
@@ -31,6 +30,7 @@ def check_solution_out(out: Path | None, overwrite: bool) -> None:
     """
     if out is None:
         return
+    check_extension(out, [name for name in WRITERS if name in team().formats])
     writer_of(out)
     for path in written(out):
         check_free(path, overwrite)
@@ -39,19 +39,22 @@ def check_solution_out(out: Path | None, overwrite: bool) -> None:
 def check_tensor_out(out: Path | None, overwrite: bool) -> None:
     """The same for an effective tensor."""
     if out is not None:
-        check_extension(out, CONTENTS)
+        check_extension(out, [name for name in CONTENTS if name in team().formats])
         check_free(out, overwrite)
 
 
 def written(out: Path) -> tuple[Path, ...]:
     """Every file that ``save_solution`` writes."""
-    beside = BESIDE.get(out.suffix.lower())
+    beside = team().beside.get(out.suffix.lower())
     return (out,) if beside is None else (out, out.with_suffix(beside))
 
 
 def save_solution(solution: Solution, out: Path) -> None:
-    """In the format of the extension; an HDF5 file with the `.xdmf` beside it."""
-    if out.suffix.lower() in BESIDE:
+    """In the format of the extension; an HDF5 file with the `.xdmf` beside it.
+
+    Of several processes it is the HDF5 file alone.
+    """
+    if out.suffix.lower() in team().beside:
         write_xdmf(solution, out)
     else:
         solution.save(out)

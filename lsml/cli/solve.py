@@ -12,6 +12,7 @@ from lsml.cli.interrupt import interrupts
 from lsml.cli.options import (
     Contrast,
     Dataset,
+    Device,
     File,
     Files,
     Json,
@@ -31,6 +32,7 @@ from lsml.cli.outcome import (
 from lsml.cli.outputs import Out, check_solution_out, save_solution, written
 from lsml.cli.screen import say
 from lsml.cli.start import start_from
+from lsml.cli.team import team
 from lsml.inputs import as_problem
 from lsml.mandel import names
 from lsml.solution import Solution
@@ -60,6 +62,7 @@ def solve(  # noqa: PLR0913 (the command's options)
     ] = None,
     spacing: Spacing = None,
     raw: RawBytes = None,
+    device: Device = None,
     as_json: Json = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -68,9 +71,10 @@ def solve(  # noqa: PLR0913 (the command's options)
     Exit status 0 solved, 1 not converged, 2 bad input, 130 stopped by Ctrl-C, with
     what is done saved.
     """
-    check_solution_out(out, overwrite)
+    with team().agreed():
+        check_solution_out(out, overwrite)
     given = weights_by_name(weights)
-    options = problem_options(contrast, discretization, spacing)
+    options = problem_options(contrast, discretization, spacing, device)
     labels, options = labelled(file, dataset, raw, options)
     x0 = None
     if start is not None:

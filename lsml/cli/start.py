@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lsml.discretization import Words
+from lsml.grid import Grid
 from lsml.io.content import called
 from lsml.problem import Problem
 from lsml.strain_form import StrainForm
@@ -30,13 +31,11 @@ def start_from(path: Path | None, problem: Problem) -> Field | None:
     """
     if path is None:
         return None
-    if not path.exists():
-        raise FileNotFoundError(f"--start {path} does not exist")
     if not isinstance(problem, StrainForm):
         raise ValueError(f"--start needs labels, not a {type(problem).__name__}")
-    scheme = problem.discretization
-    potential, mean = _read(path, scheme.differential.words)
-    b, grid = problem.batch, problem.grid
+    scheme, b, grid = problem.discretization, problem.batch, problem.grid
+    with grid.agreed():
+        potential, mean = _read(path, scheme.differential.words, grid)
     wanted = (b, scheme.differential.potentials, *grid.shape)
     if potential.shape != wanted or mean.shape != problem.background.shape:
         raise ValueError(
@@ -48,14 +47,17 @@ def start_from(path: Path | None, problem: Problem) -> Field | None:
 
 
 def _read(
-    path: Path, words: Words
+    path: Path, words: Words, grid: Grid
 ) -> tuple[Float[Tensor, "b m *n"], Float[Tensor, "b c"]]:
-    """Potential and mean field of a file."""
+    """Potential and mean field of a file, in the rows of this process."""
+    if not path.exists():
+        raise FileNotFoundError(f"--start {path} does not exist")
     names = called("displacement", words), called("mean_strain", words)
     try:
         with h5py.File(path) as file:
-            found = [np.asarray(file[name]) for name in names]
-    except (OSError, KeyError, TypeError):
+            rows = (slice(None), slice(None), grid.rows)
+            found = [np.asarray(file[names[0]][rows]), np.asarray(file[names[1]])]
+    except (OSError, KeyError, TypeError, ValueError):
         raise ValueError(
             f"--start {path} is no result of lsml solve: it must be HDF5 with "
             f"{' and '.join(names)}"

@@ -11,6 +11,7 @@ GPUs, Gloo on CPUs), and calls what it would call alone::
 Spectra are held transposed, in slabs along the second axis. Only the grid knows.
 """
 
+from lsml.distributed.group import LostError as LostError
 from lsml.distributed.group import Slabs as Slabs
 from lsml.distributed.group import join as join
 from lsml.distributed.slab import Slab as Slab

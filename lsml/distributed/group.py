@@ -1,17 +1,25 @@
 """The processes that share a cell, and the rows that each of them has."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import accumulate
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+INTENDED = (ValueError, OSError, ImportError, MemoryError)  # raised to be read
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR")
 TIMEOUT = 300.0  # seconds after which a silent peer is given up
+PASSED = 2**26  # bytes of a field that the first process receives at a time
+
+
+class LostError(ConnectionError):
+    """A process that shares the cell has ended, or does not answer."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +29,11 @@ class Slabs:
     rank: int
     count: int
     group: dist.ProcessGroup | None = None
+
+    @property
+    def backend(self) -> str:
+        """What carries the messages, ``"gloo"`` or ``"nccl"``."""
+        return str(dist.get_backend(self.group))
 
     def counts(self, n: int) -> list[int]:
         """Rows of each process, of n: as even as can be, the first ones longer."""
@@ -41,7 +54,8 @@ class Slabs:
         sizes = [_flat(each).numel() for each in like]
         received = sent.new_empty(sum(sizes))
         given = [_flat(part).numel() for part in parts]
-        dist.all_to_all_single(received, sent, sizes, given, group=self.group)
+        with _answered():
+            dist.all_to_all_single(received, sent, sizes, given, group=self.group)
         pieces = received.split(sizes)
         return [_shaped(p, each) for p, each in zip(pieces, like, strict=True)]
 
@@ -49,8 +63,88 @@ class Slabs:
         """The value that each process has, in the order of their ranks."""
         rows = _flat(value)
         found = [torch.empty_like(rows) for _ in range(self.count)]
-        dist.all_gather(found, rows, group=self.group)
+        with _answered():
+            dist.all_gather(found, rows, group=self.group)
         return torch.stack([_shaped(part, value) for part in found])
+
+    def told(self, word: object) -> list[Any]:
+        """What each process says, in the order of their ranks."""
+        words: list[Any] = [None] * self.count
+        with _answered():
+            dist.all_gather_object(words, word, group=self.group)
+        return words
+
+    @contextmanager
+    def agreed(self) -> Iterator[None]:
+        """What one process refuses in here, all refuse, in the words of the first.
+
+        Nothing in here may wait for another process.
+
+        Raises
+        ------
+        ValueError, OSError, ImportError, MemoryError
+            What was raised by the first process that raised something.
+        """
+        mine = None
+        try:
+            yield
+        except INTENDED as error:
+            mine = error
+        refused = [error for error in self.told(mine) if error is not None]
+        if refused:
+            raise refused[0]
+
+    def collect(self, mine: Tensor, n: int) -> Iterator[Tensor]:
+        """The n rows of all in their order, some at a time, for the first process.
+
+        For the others nothing: they send theirs.
+        """
+        step = max(1, PASSED // mine[0].nbytes)
+        for rank, count in enumerate(self.counts(n)):
+            for start in range(0, count, step):
+                size = min(step, count - start)
+                if rank == self.rank == 0:
+                    yield mine.narrow(0, start, size)
+                elif rank == self.rank:
+                    with _answered():
+                        part = _flat(mine.narrow(0, start, size))
+                        dist.send(part, group=self.group, group_dst=0)
+                elif self.rank == 0:
+                    like = mine.new_empty(size, *mine.shape[1:])
+                    numbers = torch.empty_like(_flat(like))
+                    with _answered():
+                        dist.recv(numbers, group=self.group, group_src=rank)
+                    yield _shaped(numbers, like)
+
+    def settle(self, word: str, patience: float) -> str:
+        """What the first process that called this has said; once in a program.
+
+        It works where messages fail, and waits so many seconds for the others to come.
+        """
+        first = word
+        try:
+            store = dist.distributed_c10d._get_default_store()
+            first = store.compare_set("lsml/word", "", word).decode()
+            if store.add("lsml/came", 1) == self.count:
+                store.set("lsml/all", "")
+            store.wait(["lsml/all"], timedelta(seconds=patience))
+        except RuntimeError:  # the store was that of a process that has ended
+            pass
+        return first
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    """Errors of `torch.distributed` in one sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        line = str(error).partition("\n")[0]
+        reason = line.rpartition("] ")[2].partition(". ")[0]  # less place and advice
+        raise LostError(
+            "a process that shares this cell has ended or does not answer; start the "
+            f"solve again ({reason})"
+        ) from error
 
 
 def _flat(value: Tensor) -> Tensor:
@@ -79,6 +173,8 @@ def join(backend: str | None = None, timeout: float = TIMEOUT) -> Slabs:
     ------
     ValueError
         The process was not started by `torchrun`, or NCCL without GPUs.
+    LostError
+        Not all processes have come within that time.
     """
     if not dist.is_initialized():
         missing = [name for name in NEEDED if name not in os.environ]
@@ -98,5 +194,6 @@ def join(backend: str | None = None, timeout: float = TIMEOUT) -> Slabs:
             )
         if chosen == "nccl":
             torch.cuda.set_device(local)
-        dist.init_process_group(chosen, timeout=timedelta(seconds=timeout))
+        with _answered():
+            dist.init_process_group(chosen, timeout=timedelta(seconds=timeout))
     return Slabs(dist.get_rank(), dist.get_world_size())

@@ -1,5 +1,7 @@
 """A grid of which every process holds some rows of the first axis."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,30 @@ from lsml.distributed.transfers import (
     Unhalo,
 )
 from lsml.grid import Grid
+
+
+def columns(cell: tuple[int, ...]) -> int:
+    """Frequencies along the second axis, which spectra are cut along."""
+    return cell[1] if len(cell) > 2 else cell[1] // 2 + 1
+
+
+def check_cell(cell: tuple[int, ...], count: int) -> None:
+    """Refuse a cell that so many processes cannot share.
+
+    Raises
+    ------
+    ValueError
+        A process would be without rows, or without frequencies.
+    """
+    if len(cell) < 2:
+        raise ValueError("a cell of one axis cannot be cut into slabs: solve it alone")
+    across = columns(cell)
+    if min(cell[0], across) < count:
+        raise ValueError(
+            f"{count} processes cannot share a cell of "
+            f"{' × '.join(map(str, cell))} voxels: it has {cell[0]} rows and "
+            f"{across} columns of frequencies, and each process needs one of both"
+        )
 
 
 @dataclass(frozen=True)
@@ -56,17 +82,7 @@ class SlabGrid(Grid):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.ndim < 2:
-            raise ValueError(
-                "a cell of one axis cannot be cut into slabs: solve it alone"
-            )
-        columns = self._columns
-        if min(self.n, columns) < self.slabs.count:
-            raise ValueError(
-                f"{self.slabs.count} processes cannot share a cell of "
-                f"{' × '.join(map(str, self.whole))} voxels: it has {self.n} rows and "
-                f"{columns} columns of frequencies, and each process needs one of both"
-            )
+        check_cell(self.whole, self.slabs.count)
         rows = self.slabs.counts(self.n)[self.slabs.rank]
         if self.shape[0] != rows:
             raise ValueError(
@@ -85,9 +101,19 @@ class SlabGrid(Grid):
         return self.slabs.count
 
     @property
+    def first(self) -> bool:
+        """Whether this is the first process."""
+        return self.slabs.rank == 0
+
+    @property
+    def rows(self) -> slice:
+        """Of this process."""
+        return self.slabs.rows(self.n)
+
+    @property
     def _columns(self) -> int:
-        """Frequencies along the second axis, which spectra are cut along."""
-        return self.shape[1] if self.ndim > 2 else self.shape[1] // 2 + 1
+        """Frequencies along the second axis."""
+        return columns(self.whole)
 
     def sum(self, part: Tensor) -> Tensor:
         """In the order of the ranks, so that all processes have the same bits."""
@@ -143,8 +169,16 @@ class SlabGrid(Grid):
 
     def part(self, v: Tensor) -> Tensor:
         """The rows of this process."""
-        rows = self.slabs.rows(self.n)
+        rows = self.rows
         return v.narrow(-self.ndim, rows.start, rows.stop - rows.start)
+
+    def collect(self, rows: Tensor) -> Iterator[Tensor]:
+        """Of all slabs, to the first process."""
+        return self.slabs.collect(rows, self.n)
+
+    def agreed(self) -> AbstractContextManager[None]:
+        """By all processes."""
+        return self.slabs.agreed()
 
     def fft(self, field: Float[Tensor, "b c *n"]) -> Complex[Tensor, "b c *m"]:
         """Half spectrum, in slabs along the second axis."""

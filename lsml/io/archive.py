@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lsml.atomic import replacing
 from lsml.io.content import Content
+from lsml.io.cut import in_memory
 from lsml.io.plain import plain
 from lsml.state import Status
 
@@ -26,7 +27,7 @@ def write_npz(held: Content, path: str | Path) -> Path:
     """
     texts = {"provenance": held.provenance, "attributes": held.attributes}
     said = {name: np.array(json.dumps(plain(text))) for name, text in texts.items()}
-    return write_arrays({**held.arrays, **said}, path)
+    return write_arrays({**in_memory(held.arrays), **said}, path)
 
 
 def write_arrays(arrays: Mapping[str, NDArray[Any]], path: str | Path) -> Path:
@@ -51,13 +52,14 @@ def write_json(held: Content, path: str | Path) -> Path:
     ValueError, OSError
         As :func:`write_npz`.
     """
+    arrays = in_memory(held.arrays)
     left_out = {*held.components, *IMAGES}
     numbers = {
         name: plain(values.tolist())
-        for name, values in held.arrays.items()
+        for name, values in arrays.items()
         if name not in left_out
     }
-    codes = held.arrays["status"]
+    codes = arrays["status"]
     numbers["status"] = [Status(code).name for code in codes.flatten().tolist()]
     options = {"options": json.loads(held.provenance.get("options", "{}"))}
     said = dict(held.provenance) | options

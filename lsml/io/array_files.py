@@ -12,7 +12,7 @@ UNREADABLE = (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, Ke
 
 
 def read_npy(wanted: Wanted) -> Found:
-    """The array, axes as they are.
+    """The rows wanted of the array, axes as they are.
 
     Raises
     ------
@@ -22,11 +22,11 @@ def read_npy(wanted: Wanted) -> Found:
     file = wanted.file
     check_single(wanted)
     try:
-        with file.open("rb") as stream:
-            labels: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+        whole = np.lib.format.open_memmap(file, mode="r")
     except UNREADABLE as error:
         raise unreadable(file, "NumPy array", error) from None
-    return Found(labels)
+    index, n = wanted.part(whole.shape)
+    return Found(np.array(whole[index]), n=n)
 
 
 def check_single(wanted: Wanted) -> None:

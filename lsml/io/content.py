@@ -49,21 +49,21 @@ corners. The group ``provenance`` holds text: see :data:`lsml.io.saved.ENTRIES`.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lsml.discretization import Words
+from lsml.io.cut import Stored, stored
 from lsml.io.provenance import entries
 from lsml.io.solved import (
     Answer,
     Solved,
     array,
-    check_whole,
     has_strain,
     phase_law,
     shown,
@@ -89,7 +89,7 @@ INTERNAL: Mapping[str, Mapping[int, tuple[str, ...]]] = {
 class Content(NamedTuple):
     """Arrays by their path, names of components, attributes and provenance."""
 
-    arrays: Mapping[str, NDArray[Any]]
+    arrays: Mapping[str, Stored]
     components: Mapping[str, tuple[str, ...]]
     attributes: Mapping[str, object]
     provenance: Mapping[str, str]
@@ -97,8 +97,7 @@ class Content(NamedTuple):
 
 def content(solution: Answer) -> Content:
     """Everything of a solution that files keep."""
-    check_whole(solution)
-    arrays = {name: array(getattr(solution, name)) for name in RUN}
+    arrays: dict[str, Stored] = {n: array(getattr(solution, n)) for n in RUN}
     head: dict[str, object] = {
         "format": FORMAT,
         "lsml": version("lsml"),
@@ -106,8 +105,9 @@ def content(solution: Answer) -> Content:
     }
     made = _strained(solution) if has_strain(solution) else _shown(solution)
     recorded = {"iterates": solution.iterates, "predicted": solution.predicted}
-    kept = {name: array(t) for name, t in recorded.items() if t is not None}
-    ndim, tensor = len(made.arrays["spacing"]), next(iter(made.components.values()))
+    put = partial(stored, grid=solution.form.grid) if has_strain(solution) else array
+    kept = {name: put(t) for name, t in recorded.items() if t is not None}
+    ndim, tensor = made.arrays["spacing"].shape[0], next(iter(made.components.values()))
     more = {n: order_of(v.shape[-1 - ndim], tensor) for n, v in kept.items()}
     return Content(
         arrays | dict(made.arrays) | kept,
@@ -127,8 +127,8 @@ def tensor_content(solution: Solved, tensors: Mapping[str, Tensor]) -> Content:
     """
     form = solution.form
     words, kept = form.discretization.differential.words, _problem(solution)
-    arrays = {n: array(t) for n, t in tensors.items()}
-    arrays |= {n: array(t) for n, t in kept.items() if not n.startswith("load/")}
+    arrays: dict[str, Stored] = {n: array(t) for n, t in tensors.items()}
+    arrays |= {n: values for n, values in kept.items() if not n.startswith("load/")}
     about = {
         "format": TENSOR,
         "lsml": version("lsml"),
@@ -176,10 +176,12 @@ def _shown(solution: Answer) -> Content:
 def _strained(solution: Solved) -> Content:
     form = solution.form
     words, ndim = form.discretization.differential.words, form.grid.ndim
-    tensors = {name: getattr(solution, name) for name in (*FIELDS, *NUMBERS)}
-    arrays = {called(n, words): array(t) for n, t in tensors.items()}
-    arrays |= {called(n, words): array(t) for n, t in _problem(solution).items()}
-    internal = {name: array(values) for name, values in solution.internal.items()}
+    fields: dict[str, Stored] = {
+        n: stored(getattr(solution, n), form.grid) for n in FIELDS
+    }
+    fields |= {n: array(getattr(solution, n)) for n in NUMBERS} | _problem(solution)
+    arrays = {called(n, words): values for n, values in fields.items()}
+    internal = {n: stored(v, form.grid) for n, v in solution.internal.items()}
     order: dict[str, tuple[str, ...]] = {}
     for name in ("strain", "stress"):
         count = arrays[called(name, words)].shape[-1 - ndim]
@@ -198,12 +200,11 @@ def _strained(solution: Solved) -> Content:
     return Content(arrays | internal | spacing, order, about, {})
 
 
-def _problem(solution: Solved) -> dict[str, Tensor]:
+def _problem(solution: Solved) -> dict[str, Stored]:
     """What was solved."""
     form, law = solution.form, phase_law(solution)
     free = form.load.free > 0
     data = {
-        "labels": law.labels,
         "phases": law.table,
         "reference": form.reference.matrix,
         "load/strain": torch.where(free, torch.nan, form.load.field),
@@ -211,4 +212,5 @@ def _problem(solution: Solved) -> dict[str, Tensor]:
     }
     if law.eigenfield is not None:
         data["eigenstrain"] = law.eigenfield
-    return data
+    labels = {"labels": stored(law.labels, form.grid)}
+    return labels | {name: array(values) for name, values in data.items()}

@@ -4,24 +4,28 @@ Layout, attributes and provenance are those of :mod:`lsml.io.content`, one datas
 each array, at the root or in a group for each of several solutions.
 """
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from math import prod
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from lsml.atomic import replacing
+from lsml.grid import Grid
 from lsml.io.content import CONVENTIONS as CONVENTIONS
 from lsml.io.content import Content, content
 from lsml.io.content import called as called
+from lsml.io.cut import Cut, Stored
 from lsml.io.new_file import new_file
 from lsml.io.saved import PROVENANCE
 from lsml.io.solved import Answer
 from lsml.state import Status
 
 SMALL = 4096  # numbers below which compression does not pay
+ALONE = Grid((1,), (1.0,))  # of results that one process has
 
 
 def write_solution(solution: Answer, path: str | Path, job: str | None = None) -> Path:
@@ -58,17 +62,41 @@ def write_contents(
 ) -> Path:
     """Write results, each in the group of its name; "" is the root.
 
+    Of a cell that several processes have, all of them call it, and the first writes.
+
     Raises
     ------
     ValueError, OSError
         As :func:`write_solution`.
     """
-    with replacing(path) as temporary, new_file(temporary) as (file, _):
-        if job is not None:
-            file.attrs["job"] = job
-        for name, each in contents.items():
-            _put(file.require_group(name) if name else file, each)
+    arrays = [a for each in contents.values() for a in each.arrays.values()]
+    cuts = [each for each in arrays if isinstance(each, Cut)]
+    grid = cuts[0].grid if cuts else ALONE
+    with ExitStack() as files:
+        with grid.agreed():
+            file = files.enter_context(_started(path)) if grid.first else None
+        if file is None:
+            for each in cuts:
+                deque(each.blocks(), 0)  # sends them to the first process
+        else:
+            _put_all(file, contents, job)
+        with grid.agreed():
+            files.close()
     return Path(path)
+
+
+@contextmanager
+def _started(path: str | Path) -> Iterator[h5py.File]:
+    """A file that takes its name when it is complete."""
+    with replacing(path) as temporary, new_file(temporary) as (file, _):
+        yield file
+
+
+def _put_all(file: h5py.File, contents: Mapping[str, Content], job: str | None) -> None:
+    if job is not None:
+        file.attrs["job"] = job
+    for name, each in contents.items():
+        _put(file.require_group(name) if name else file, each)
 
 
 def _put(group: h5py.Group, held: Content) -> None:
@@ -84,8 +112,14 @@ def _put(group: h5py.Group, held: Content) -> None:
         group[f"{PROVENANCE}/{name}"] = np.array(text, h5py.string_dtype())
 
 
-def create(group: h5py.Group, name: str, values: NDArray[Any]) -> None:
+def create(group: h5py.Group, name: str, values: Stored) -> None:
     """A dataset, packed if it is large."""
     packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-    options = packing if values.size > SMALL else {}
-    group.create_dataset(name, data=values, **options)
+    options = packing if prod(values.shape) > SMALL else {}
+    if not isinstance(values, Cut):
+        group.create_dataset(name, data=values, **options)
+        return
+    shape, dtype = values.shape, values.dtype
+    made = group.create_dataset(name, shape, dtype, chunks=values.chunks, **options)
+    for where, rows in values.blocks():
+        made[where] = rows

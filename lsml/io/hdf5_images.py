@@ -40,7 +40,7 @@ def _image(wanted: Wanted, archive: h5py.File) -> Found:
     dataset = found[name]
     layout = layouts.get(name) or layout_of(dataset)
     try:
-        return layout.place(dataset)._replace(dataset=name, layout=layout.words)
+        return layout.place(dataset, wanted)._replace(dataset=name, layout=layout.words)
     except UNREADABLE as error:
         raise unreadable(file, "HDF5 file", error) from None
 

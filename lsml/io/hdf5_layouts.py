@@ -20,7 +20,7 @@ from typing import Protocol, runtime_checkable
 import h5py
 import numpy as np
 
-from lsml.io.image import Found
+from lsml.io.image import Found, Wanted
 
 SIMPL = "_SIMPL_GEOMETRY"
 
@@ -45,8 +45,8 @@ class Layout(Protocol):
         """Whether the dataset is one label for each voxel."""
         ...
 
-    def place(self, dataset: h5py.Dataset) -> Found:
-        """Its labels.
+    def place(self, dataset: h5py.Dataset, wanted: Wanted) -> Found:
+        """Its labels, of the rows that are wanted.
 
         Raises
         ------
@@ -81,8 +81,9 @@ class Plain:
     def holds(self, dataset: h5py.Dataset) -> bool:
         return True
 
-    def place(self, dataset: h5py.Dataset) -> Found:
-        return Found(dataset[()])
+    def place(self, dataset: h5py.Dataset, wanted: Wanted) -> Found:
+        index, n = wanted.part(dataset.shape)
+        return Found(dataset[index], n=n)
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,16 @@ class Own:
     def holds(self, dataset: h5py.Dataset) -> bool:
         return dataset.name.rpartition("/")[2] == "labels"
 
-    def place(self, dataset: h5py.Dataset) -> Found:
-        labels, beside = dataset[()], dataset.parent
+    def place(self, dataset: h5py.Dataset, wanted: Wanted) -> Found:
+        index, n = wanted.part(dataset.shape, dataset.ndim - 1)
+        labels, beside = dataset[index], dataset.parent
         spacing, origin = (
             numbers(beside[name][()]) if name in beside else None
             for name in ("spacing", "origin")
         )
         single = len(labels) == 1
-        return Found(labels[0] if single else labels, spacing, origin, batch=not single)
+        labels = labels[0] if single else labels
+        return Found(labels, spacing, origin, batch=not single, n=n)
 
 
 @dataclass(frozen=True)
@@ -115,15 +118,17 @@ class Permuted:
     def holds(self, dataset: h5py.Dataset) -> bool:
         return True
 
-    def place(self, dataset: h5py.Dataset) -> Found:
+    def place(self, dataset: h5py.Dataset, wanted: Wanted) -> Found:
         order = dataset.attrs["permute_order"]
         text = order.decode() if isinstance(order, bytes) else str(order)
         if text.lower() not in ("zyx", "xyz"):
             raise ValueError(
                 f"permute_order of {dataset.name} is {text!r}, not zyx or xyz"
             )
-        labels = dataset[()]
-        return Found(labels.T if text.lower() == "zyx" else labels)
+        step = -1 if text.lower() == "zyx" else 1
+        index, n = wanted.part(dataset.shape[::step])
+        labels = dataset[index[::step]]
+        return Found(labels.T if step < 0 else labels, n=n)
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ class Dream3D:
         cells = self.dimensions[::-1]
         return dataset.shape in (cells, (*cells, 1))
 
-    def place(self, dataset: h5py.Dataset) -> Found:
+    def place(self, dataset: h5py.Dataset, wanted: Wanted) -> Found:
         if not self.holds(dataset):
             voxels = " × ".join(map(str, self.dimensions))
             raise ValueError(
@@ -156,13 +161,15 @@ class Dream3D:
                 f"{voxels} voxels"
             )
         above = dataset.parent.parent
-        cells = dataset[()].reshape(self.dimensions[::-1])
+        index, n = wanted.part(self.dimensions, len(self.dimensions))
+        cells = dataset[index[::-1]]
+        cells = cells.reshape(cells.shape[: len(index)])
         if self.attributes:
             edges = (above.attrs.get(name) for name in ("_SPACING", "_ORIGIN"))
         else:
             edges = (_simpl(above, name) for name in ("SPACING", "ORIGIN"))
         spacing, origin = (None if e is None else numbers(e) for e in edges)
-        return Found(cells.T, spacing, origin)
+        return Found(cells.T, spacing, origin, n=n)
 
 
 def _whole(values: object) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """What a file of labels holds, and which of its arrays is meant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -29,6 +29,7 @@ class Image:
     dataset : name of the array inside the file, "" where there is only one.
     layout : whose layout it is, in words.
     batch : whether the first axis of the labels counts samples.
+    n : voxels of the whole cell along its first axis, of which these may be some.
     """
 
     labels: Labels
@@ -37,6 +38,7 @@ class Image:
     dataset: str = ""
     layout: str = ""
     batch: bool = False
+    n: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,26 +58,34 @@ class Found(NamedTuple):
     dataset: str = ""
     layout: str = ""
     batch: bool = False
+    n: int = 0
 
-    def image(self, file: Path) -> Image:
-        """The same as labels.
+    def image(self, wanted: "Wanted") -> Image:
+        """The same as labels; only the rows wanted, if the reader read all of them.
 
         Raises
         ------
         ValueError
             No integers, or no voxels.
         """
-        labels = self.labels
+        file, labels = wanted.file, self.labels
         if labels.dtype.kind not in "iub":
             raise ValueError(
                 f"{file} holds {labels.dtype} numbers; expected integer or bool labels"
             )
+        if not self.n and 0 not in labels.shape:
+            return self._cut(wanted).image(wanted)
         if 0 in labels.shape:
             raise ValueError(
                 f"{file} holds an image of shape {labels.shape}: no voxels"
             )
         # VTK and TIFF say long long where NumPy has int64: the same by another name.
         return Image(*self._replace(labels=labels.view(labels.dtype.str)))
+
+    def _cut(self, wanted: "Wanted") -> "Found":
+        axes = self.labels.ndim - 1 if self.batch else wanted.axes
+        index, n = wanted.part(self.labels.shape, axes)
+        return self._replace(labels=self.labels[index], n=n)
 
 
 class Raw(NamedTuple):
@@ -93,12 +103,37 @@ class Raw(NamedTuple):
     order: Literal["C", "F"] = "C"
 
 
+def every(cell: tuple[int, ...]) -> slice:
+    """All rows of a cell."""
+    return slice(0, cell[0])
+
+
 class Wanted(NamedTuple):
-    """A file, and what the user says of it."""
+    """A file, what the user says of it, and the rows of the first axis to be read.
+
+    Attributes
+    ----------
+    axes : of the cell, if they are known; else all, but 3 of 4.
+    rows : of a cell of so many voxels.
+    """
 
     file: Path
     dataset: str | None = None
     raw: Raw | None = None
+    axes: int | None = None
+    rows: Callable[[tuple[int, ...]], slice] = every
+
+    def part(
+        self, shape: tuple[int, ...], axes: int | None = None
+    ) -> tuple[tuple[slice, ...], int]:
+        """The rows in an array (*n) or (b, *n), and how many there are in all."""
+        if not shape:
+            return (), 1
+        lead = len(shape) - min(axes or self.axes or 3, len(shape))
+        rows = self.rows(shape[lead:])
+        whole = [slice(None)] * len(shape)
+        whole[lead] = rows
+        return tuple(whole), shape[lead]
 
 
 def choose(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lsml.io.array_files import read_npy, read_npz, read_raw
 from lsml.io.hdf5_images import read_hdf5, read_xdmf
-from lsml.io.image import Found, Image, Labels, Raw, Wanted
+from lsml.io.image import Found, Image, Labels, Raw, Wanted, every
 from lsml.io.tiff import read_tiff
 from lsml.io.vtk_image import read_vti, read_vtk
 
@@ -31,6 +31,7 @@ def read_image(
     dataset: str | None = None,
     raw: Raw | None = None,
     spacing: Sequence[float] | None = None,
+    rows: Callable[[tuple[int, ...]], slice] = every,
 ) -> Image:
     """Labels of a file, and the voxel edges where the file has them.
 
@@ -45,6 +46,8 @@ def read_image(
         only integer array with 2 to 4 axes.
     raw : shape and type, of `.raw` files.
     spacing : voxel edges that take the place of the file's.
+    rows : those of the first axis that are wanted, of a cell of so many voxels. Of
+        HDF5 and `.npy` nothing else is read, other files are read whole and then cut.
 
     Raises
     ------
@@ -57,9 +60,10 @@ def read_image(
     ImportError
         tifffile or VTK is missing; the message names the extra.
     """
-    wanted = Wanted(Path(path), dataset, raw)
+    axes = None if spacing is None else len(spacing)
+    wanted = Wanted(Path(path), dataset, raw, axes, rows)
     _check_file(wanted)
-    image = READERS[wanted.file.suffix.lower()](wanted).image(wanted.file)
+    image = READERS[wanted.file.suffix.lower()](wanted).image(wanted)
     if spacing is not None:
         return replace(image, spacing=tuple(spacing))
     _check_spacing(wanted.file, image.spacing)

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lsml.io.checkpoint import fingerprint
+from lsml.io.cut import Stored, blocks
 from lsml.learned.checkpoint import described
 from lsml.learned.multipreconditioned import Multipreconditioned
 from lsml.learned.rule import LearnedRule
@@ -105,15 +105,19 @@ def _(value: Any) -> Any:
     return kind | kept | {"weights": fingerprint(value)}
 
 
-def digest(values: NDArray[Any]) -> str:
+def digest(values: Stored) -> str:
     """SHA-256 of an array: type and shape, as NumPy writes them, then the numbers.
+
+    Of one that several processes have, on the first of them.
 
     The text is such as ``<i4 (1, 5, 4, 3)`` and a line feed; the numbers follow little
     end first, the last axis fastest.
     """
-    little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-    total = hashlib.sha256(f"{little.dtype.str} {values.shape}\n".encode())
-    total.update(little.reshape(-1).view(np.uint8).data)
+    little = values.dtype.newbyteorder("<")
+    total = hashlib.sha256(f"{little.str} {values.shape}\n".encode())
+    for block in blocks(values):
+        numbers = np.ascontiguousarray(block, little)
+        total.update(numbers.reshape(-1).view(np.uint8).data)
     return total.hexdigest()
 
 

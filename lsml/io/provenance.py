@@ -8,8 +8,9 @@ from importlib.metadata import version
 import torch
 
 from lsml.io.asked import Provenance
+from lsml.io.cut import stored
 from lsml.io.plain import digest, plain, spelled
-from lsml.io.solved import Answer, array, has_strain, phase_law
+from lsml.io.solved import Answer, has_strain, phase_law
 from lsml.physics.discretization import name_of
 
 
@@ -38,7 +39,8 @@ def entries(solution: Answer) -> dict[str, str]:
         options = json.loads(said.options) | _problem(solution)
         known |= {"call": said.call, "rule": said.rule, "options": written(options)}
     if has_strain(solution):
-        known["labels_sha256"] = digest(array(phase_law(solution).labels))
+        labels = phase_law(solution).labels
+        known["labels_sha256"] = digest(stored(labels, solution.form.grid))
         bound = float(solution.error_bound.detach().max())
         known["error_bound"] = f"{bound:.3e}"
     known["certified_error"] = f"{float(solution.error.detach().max()):.3e}"

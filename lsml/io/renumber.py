@@ -1,13 +1,21 @@
 """Labels of any numbers as phases 0, 1, … in the order of the numbers."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Integer
+from numpy.typing import NDArray
 
 from lsml.io.image import Labels
 
+Pool: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
 DENSE = 2**24  # numbers between the extreme labels up to which counting beats sorting
+
+
+def alone(numbers: NDArray[Any]) -> NDArray[Any]:
+    """What occurs, where nobody has more."""
+    return numbers
 
 
 class Phases(NamedTuple):
@@ -17,7 +25,7 @@ class Phases(NamedTuple):
     ----------
     labels : 0 to p − 1, of the shape given.
     values : in rising order.
-    counts : voxels, in all samples.
+    counts : voxels, in all samples, of these labels.
     """
 
     labels: Integer[np.ndarray, "..."]
@@ -53,22 +61,30 @@ def _smallest(phases: int) -> type[np.integer[Any]]:
     return np.uint8 if phases <= 256 else np.int32
 
 
-def fitting(labels: Labels, phases: int) -> Phases:
+def fitting(labels: Labels, phases: int, pool: Pool = alone) -> Phases:
     """Labels for that many phases: as they are if they fit, else renumbered.
+
+    Parameters
+    ----------
+    pool : of numbers that occur here, all that occur anywhere, in rising order.
 
     Raises
     ------
     ValueError
         More labels than phases.
     """
-    low, high = int(labels.min()), int(labels.max())
+    ends = pool(np.array([labels.min(), labels.max()]))
+    low, high = int(ends[0]), int(ends[-1])
     if low >= 0 and high < phases:
         counts = np.bincount(labels.ravel().astype(np.intp), minlength=phases)
         return Phases(labels.astype(_smallest(phases)), np.arange(phases), counts)
-    found = renumbered(labels)
-    if len(found.values) > phases:
+    here = renumbered(labels)
+    values = pool(here.values)
+    place, counts = np.searchsorted(values, here.values), np.zeros(len(values), int)
+    counts[place] = here.counts
+    if len(values) > phases:
         raise ValueError(
             f"labels contain {high} but only {phases} phases are given, for labels 0 "
-            f"to {phases - 1}: the image has {len(found.values)} different labels"
+            f"to {phases - 1}: the image has {len(values)} different labels"
         )
-    return found
+    return Phases(place.astype(_smallest(len(values)))[here.labels], values, counts)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsml.io.content import Content
+from lsml.io.cut import in_memory
 from lsml.state import Status
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
@@ -178,7 +179,7 @@ def _chosen(path: Path, known: list[str], group: str | None) -> str:
 
 
 def _saved(path: Path, name: str, held: Content) -> Saved:
-    arrays, named = dict(held.arrays), held.components
+    arrays, named = in_memory(held.arrays), held.components
     spacing = tuple(float(h) for h in arrays["spacing"])
     ndim = len(spacing)
     cell = _cell(arrays, named, ndim)
