@@ -1,7 +1,6 @@
 """What the fault campaign runs: commands, what they leave, and what that must be."""
 
 import os
-import shutil
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ import h5py
 import numpy as np
 import torch
 from killing import Arm, Child, Ended, Operations, command
+
+from lsml.atomic import replacing
 
 PATIENCE = 10.0  # seconds after which ranks give a silent one up
 LIMIT = 600.0  # seconds in which anything must end; only a hang takes so long
@@ -74,14 +75,12 @@ class Work:
         return self.whole(folder, reference.folder)
 
     def reference(self, folder: Path) -> Reference:
-        """A run without faults, twice: the second one knows its way."""
-        for _ in range(2):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            counted = Operations(str(folder))
-            ended = self.start(folder, counted).wait(LIMIT)
-            if ended.status:
-                raise RuntimeError(f"{self.words}: {ended.said}")
+        """A run without faults."""
+        folder.mkdir(parents=True)
+        counted = Operations(str(folder))
+        ended = self.start(folder, counted).wait(LIMIT)
+        if ended.status:
+            raise RuntimeError(f"{self.words}: {ended.said}")
         return Reference(folder, ended.seconds, counted.count)
 
 
@@ -222,20 +221,14 @@ WORKS = {
 
 
 class Crew:
-    """Processes that solve a cell together, as torchrun would start them.
+    """Processes that do the same work together, as torchrun would start them."""
 
-    Parameters
-    ----------
-    out : of the first one, the strain.
-    """
-
-    def __init__(self, count: int, out: Path) -> None:
+    def __init__(self, count: int, work: Callable[[], None]) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.ranks = [
-            Child(lambda: _share(out), _environment(rank, count, port))
-            for rank in range(count)
+            Child(work, _environment(rank, count, port)) for rank in range(count)
         ]
 
     def ends(self, limit: float) -> list[Ended]:
@@ -250,8 +243,8 @@ def _environment(rank: int, count: int, port: int) -> Arm:
     return lambda: os.environ.update(told | {"MASTER_ADDR": "127.0.0.1"})
 
 
-def _share(out: Path) -> None:
-    """Solve some cells, each process a slab of them."""
+def share(out: Path) -> None:
+    """Solve some cells, each process a slab of them, and give silent ones up soon."""
     import lsml
     from lsml.distributed import Slab, join
 
@@ -260,10 +253,9 @@ def _share(out: Path) -> None:
     labels = torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(1))
     mine = Slab(labels[slabs.rows(shape[0])], slabs, shape[0])
     found = []
-    for contrast in (10.0, 100.0):
+    for contrast in (10.0, 30.0, 100.0):
         solution = lsml.solve(mine, "cg", contrast=contrast, tol=1e-8, compile=False)
         found.append(solution.mean_stress)
     if slabs.rank == 0:
-        temporary = out.with_suffix(".part")
-        torch.save(torch.cat(found), temporary)
-        temporary.replace(out)
+        with replacing(out) as temporary:
+            torch.save(torch.cat(found), temporary)
