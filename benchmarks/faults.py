@@ -44,11 +44,12 @@ from fault_kills import (
 )
 from killing import HangError
 from machine import description, now, write, write_json
-from pages import facts, table
+from pages import facts, put, table
 
 import lsml.data
 
 RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
 NEEDED = (
     "lsml.cli",
     "lightning.fabric",
@@ -133,25 +134,38 @@ def able() -> set[str]:
 
 def page(result: dict[str, Any]) -> str:
     """The result as Markdown."""
-    rows = []
-    for name, trials in result["scenarios"].items():
-        if not trials:
-            continue
-        ends = [t["ended"] for t in trials if t["ended"] is not None]
-        wrong = sum(bool(t["wrong"]) for t in trials)
-        slowest = f"{max(ends):.1f}" if ends else "–"
-        kills = sum(t["kills"] for t in trials)
-        rows.append([name, str(len(trials)), str(kills), str(wrong), slowest])
-    head = ["scenario", "trials", "hits", "wrong", "s to the end"]
     text = f"# Faults\n\n{facts(result['machine'], result['campaign'])}\n\n"
-    text += table(head, rows, ("---", "--:", "--:", "--:", "--:"))
     found = [
         f"* {name}: {trial['wrong']}\n"
         for name, trials in result["scenarios"].items()
         for trial in trials
         if trial["wrong"]
     ]
-    return text + "".join(["\n## Wrong\n\n", *found] if found else [])
+    return text + tabled(result) + "".join(["\n## Wrong\n\n", *found] if found else [])
+
+
+def tabled(result: dict[str, Any]) -> str:
+    """A row for each scenario."""
+    rows = []
+    for name, trials in result["scenarios"].items():
+        ends = [t["ended"] for t in trials if t["ended"] is not None]
+        kills = sum(t["kills"] for t in trials)
+        wrong = sum(bool(t["wrong"]) for t in trials)
+        slowest = f"{max(ends):.1f}" if ends else ""
+        if trials:
+            rows.append([name, str(len(trials)), str(kills), str(wrong), slowest])
+    head = ["scenario", "trials", "hits", "wrong", "seconds"]
+    return table(head, rows, ("---", "--:", "--:", "--:", "--:"))
+
+
+def in_page(result: dict[str, Any]) -> str:
+    """What docs/faults.md shows."""
+    told = result["campaign"]
+    return (
+        f"{told['trials']} trials, {told['processes killed or stopped']} processes "
+        f"killed or stopped, {told['wrong']} results wrong; "
+        f"{result['machine']['cores']} cores, seed {told['seed']}.\n\n{tabled(result)}"
+    )
 
 
 def campaign(given: argparse.Namespace, stem: Path | None) -> dict[str, Any]:
@@ -215,9 +229,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a few, no file")
     parser.add_argument("--only", default="", help="scenarios with this in their name")
+    parser.add_argument("--page", action="store_true", help="only write the docs")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--output", type=Path, default=RESULTS / "faults")
     given = parser.parse_args()
+    if given.page:
+        result = json.loads(named(given.output, ".json").read_text())
+        put(PAGE, "faults", in_page(result))
+        return
     warm()
     stem = None if given.quick or given.only else given.output
     done = campaign(given, stem)

@@ -135,9 +135,9 @@ class Parts:
 
     def sweep(self) -> None:
         """Remove what killed processes have left half done."""
-        complete = {self.path(k).name for k in self.complete()}
+        parts = {self.path(k).name for k in range(self.recipe.shards)}
         for file in self.folder.iterdir():
-            if file.name not in complete | {MANIFEST, LOCK}:
+            if file.name not in parts | {MANIFEST, LOCK}:
                 file.unlink(missing_ok=True)
 
     def discard(self) -> None:
