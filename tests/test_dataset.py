@@ -10,7 +10,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from lsml.data import LocalizationDataset, convert_paper
-from lsml.data.layout import Header, Table, allocate, describe
+from lsml.data.layout import VERSION, Header, Table, allocate, describe
+from lsml.io.new_file import new_file
 from lsml.learned.sample import Sample
 
 N, SHAPE, NAMES = 7, (5, 4, 3), ("11", "12")
@@ -22,14 +23,18 @@ MEAN = 2e-3
 
 def write(path, split=SPLIT, names=NAMES):
     """A dataset with numbers that no solver made."""
+    with h5py.File(path, "w") as file:
+        fill(file, split, names)
+    return path
+
+
+def fill(file, split=SPLIT, names=NAMES):
     header = Header(10.0, 0.3, MEAN, "11", names, {"source": "this test"})
     table = Table(np.arange(N), np.ones((N, 3), int), np.full(N, 0.5), split)
-    with h5py.File(path, "w") as file:
-        allocate(file, N, SHAPE, len(NAMES))
-        file["labels"][...], file["strain"][...] = LABELS, STRAIN
-        file["error"][...] = np.arange(N) * 1e-8
-        describe(file, header, table)
-    return path
+    allocate(file, N, SHAPE, len(NAMES))
+    file["labels"][...], file["strain"][...] = LABELS, STRAIN
+    file["error"][...] = np.arange(N) * 1e-8
+    describe(file, header, table)
 
 
 @pytest.fixture
@@ -286,3 +291,46 @@ def test_bad_arguments_of_the_conversion(paper):
     assert not (paper / "o.h5").exists()
     convert_paper("micro.npy", "strain.npy", "mine.h5", overwrite=True)
     assert len(LocalizationDataset("mine.h5")) == 3
+
+
+@pytest.mark.parametrize("number", [np.nan, -np.inf])
+def test_a_strain_that_is_not_finite_is_refused_by_its_sample(path, number):
+    """A loss that is NaN would be blamed on the learning rate."""
+    with h5py.File(path, "r+") as file:
+        file["strain"][3, 1, 2, 0, 1] = number
+    dataset = LocalizationDataset(path)
+    assert dataset.rows.tolist() == [0, 3, 5]
+    assert dataset[0].strain.isfinite().all()
+    message = r"sample 3 of .*data\.h5 has a strain that is not finite"
+    with pytest.raises(ValueError, match=message):
+        dataset[1]
+
+
+def contents(path):
+    """All that is in a dataset, by its names."""
+    dataset = LocalizationDataset(path, "all")
+    told = {k: v for k, v in vars(dataset).items() if not k.startswith("_")}
+    found = [np.asarray(part) for sample in dataset for part in sample]
+    with h5py.File(path) as file:
+        tables = [file[name][()] for name in ("design_point", "grain_size", "split")]
+    return repr(told), [each.tobytes() for each in found + tables]
+
+
+def test_no_bit_of_a_dataset_turns_unnoticed(tmp_path):
+    """In fields, tables, texts, or in what HDF5 finds them by: refused, or harmless."""
+    path, chance = tmp_path / "data.h5", np.random.default_rng(4)
+    with new_file(path, VERSION) as (file, _):
+        fill(file)
+    sound, expected = path.read_bytes(), contents(path)
+    refused = 0
+    for place in chance.permutation(len(sound))[:300].tolist():
+        damaged = bytearray(sound)
+        damaged[place] ^= 1 << int(chance.integers(8))
+        path.write_bytes(damaged)
+        try:
+            found = contents(path)
+        except (ValueError, OSError):
+            refused += 1
+        else:
+            assert found == expected, place
+    assert refused > 100  # the rest is room that HDF5 does not use

@@ -331,6 +331,40 @@ def test_a_sample_that_does_not_converge_is_named(path, monkeypatch):
     assert list(path.parent.iterdir()) == []
 
 
+def test_a_strain_that_is_not_finite_is_not_stored(path, monkeypatch):
+    """Whatever status its solve has ended with."""
+    solve = lsml.data.shards.solve
+
+    def poisoned(labels, *rest, **options):
+        solution = solve(labels, *rest, **options)
+        solution.strain[1, 0, 2, 3, 4] = np.nan
+        return solution
+
+    monkeypatch.setattr("lsml.data.shards.solve", poisoned)
+    message = r"sample 1 \(design point 0, realization 1\) has a strain that is not fin"
+    with pytest.raises(SampleError, match=message):
+        generate(path, **TINY)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_part_of_which_a_bit_has_turned_is_made_again(path, whole, monkeypatch):
+    """Chunks are copied without being unpacked: nobody would look at them again."""
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            generate(path, **TINY)
+    part = folder_beside(path) / "000001.h5"
+    with h5py.File(part) as file:
+        chunk = file["strain"].id.get_chunk_info(1)
+    data = bytearray(part.read_bytes())
+    data[chunk.byte_offset + chunk.size // 2] ^= 4
+    part.write_bytes(data)
+    made = stop_after(monkeypatch, 99, KeyboardInterrupt())
+    generate(path, **TINY)
+    assert sorted(made) == [1, 2]
+    assert path.read_bytes() == whole
+
+
 def test_two_processes_do_not_make_the_same_file(path):
     message = r"another process is at work in .*\.train\.h5\.parts"
     with claimed(folder_beside(path)), pytest.raises(ValueError, match=message):

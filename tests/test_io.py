@@ -1,5 +1,7 @@
 """Files: what is written is read back bit for bit, and nothing partial is left."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -293,6 +295,42 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
         write_half(path, KeyboardInterrupt())
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["result.h5"]
+
+
+KILLED = """
+import os, signal, sys
+from lsml.atomic import replacing
+with replacing(sys.argv[1]) as temporary:
+    temporary.write_text("half of the new")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_what_killed_processes_leave_does_not_pile_up(tmp_path):
+    """Half a file for each kill would fill the disk; what lives is at work on its own.
+
+    Also not what a user has called nearly so, nor another file's half.
+    """
+    path = tmp_path / "result.h5"
+    (tmp_path / ".result.mine.h5").write_text("kept")
+    for _ in range(2):
+        command = [sys.executable, "-c", KILLED, str(path)]
+        assert subprocess.run(command, check=False).returncode == -9
+        left = {p.name for p in tmp_path.iterdir()}
+        assert len(left) == 2, left
+    other = tmp_path / "result.json"
+    with replacing(other) as temporary:
+        temporary.write_text("{}")
+        assert len(list(tmp_path.iterdir())) == 3
+    with replacing(path) as mine:
+        mine.write_text("mine")
+        with replacing(path) as later:
+            later.write_text("later")
+        assert mine.exists()
+    assert path.read_text() == "mine"
+    left = {p.name for p in tmp_path.iterdir()}
+    assert left == {"result.h5", "result.json", ".result.mine.h5"}
 
 
 def test_an_hdf5_that_fails_half_way_leaves_nothing(solution, tmp_path, monkeypatch):

@@ -227,11 +227,30 @@ def test_a_run_that_was_killed_while_it_wrote(whole, tmp_path):
     command = [sys.executable, "-c", KILLED, str(HERE), str(folder)]
     ended = subprocess.run(command, check=False, timeout=300, env=dict(os.environ))
     assert ended.returncode == -9
-    (half,) = folder.glob(".last*")
-    half.unlink()
+    assert len(list(folder.glob(".last*"))) == 1
     state = torch.load(folder / "last.ckpt", weights_only=True)["run"]
     assert (state["epoch"], state["batch"]) == (1, 1)
     check_same(whole, *run(folder, seed=5), folder)
+
+
+@pytest.mark.parametrize("name", ["log.csv", "last.ckpt", "best.safetensors"])
+def test_a_run_that_ends_while_it_ends(whole, name, tmp_path, monkeypatch):
+    """At the last time that a file is written; the curve has its last epoch all the
+    same, which a checkpoint that is ahead of it would leave out.
+    """
+    folder, replace, left = tmp_path / "run", os.replace, [3 + (name == "last.ckpt")]
+
+    def failing(source, target):
+        left[0] -= Path(target).name == name
+        if Path(target).name == name and left[0] == (2 if "best" in name else 0):
+            raise PowerError
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", failing)
+        with pytest.raises(PowerError):
+            run(folder)
+    check_same(whole, *run(folder, seed=4), folder)
 
 
 def test_the_best_epoch_is_by_validation(tmp_path):

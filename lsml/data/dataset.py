@@ -83,12 +83,17 @@ class LocalizationDataset(Dataset[Sample]):
         IndexError
             There is none.
         ValueError
-            The file is damaged there.
+            The file is damaged there, or a strain is NaN or infinite.
         """
         row = int(self.rows[index(i)])
         with explained(f"sample {row} of {self.path} cannot be read"):
             file = self._opened()
             labels, strain = file["labels"][row], file["strain"][row]
+        if not np.isfinite(strain).all():
+            raise ValueError(
+                f"sample {row} of {self.path} has a strain that is not finite; make "
+                "the dataset again, or without it"
+            )
         scaled = torch.from_numpy(strain) / self.mean_strain
         return Sample(torch.from_numpy(labels), scaled)
 

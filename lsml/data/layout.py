@@ -16,12 +16,16 @@ Attributes: ``format``, ``lsml`` (version), ``contrast``, ``nu``, ``mean_strain`
 (amplitude), ``load`` (its only component), ``components`` (those stored, in order),
 ``conventions``, and ``recipe``: JSON, of what the samples are made. Each sample is a
 chunk. There is no date: what is made by equal recipes is equal.
+
+All of it has checksums: those of HDF5 and of gzip, and for the texts that lsml reads
+the attribute ``sha256``. What is damaged cannot be read.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
@@ -33,6 +37,8 @@ from jaxtyping import Float, Int, UInt8
 from lsml.data.recipe import SPLITS
 
 FORMAT = "lsml dataset 1"
+VERSION = "v110"  # of HDF5, whose indices of chunks are the first with checksums
+DIGEST, TEXTS = "sha256", ("format", "lsml", "load", "components", "recipe")
 CONVENTIONS = (
     "Mandel notation: shear components times sqrt(2). Component 1 acts along the first "
     "spatial axis. Young's modulus is 1 in phase 0 and the contrast in phase 1; nu is "
@@ -77,7 +83,7 @@ def allocate(
     for name, rest in (("labels", shape), ("strain", (components, *shape))):
         options = PACKING | {"chunks": (1, *rest)}
         file.create_dataset(name, (samples, *rest), KINDS[name], **options)
-    file.create_dataset("error", (samples,), KINDS["error"])
+    file.create_dataset("error", (samples,), KINDS["error"], fletcher32=True)
 
 
 def describe(file: h5py.File, header: Header, table: Table) -> None:
@@ -92,10 +98,19 @@ def describe(file: h5py.File, header: Header, table: Table) -> None:
     file.attrs["conventions"] = CONVENTIONS
     file.attrs["recipe"] = json.dumps(header.recipe)
     for name, values in vars(table).items():
-        file[name] = values
+        file.create_dataset(name, data=values, fletcher32=True)
     file["split"].attrs["codes"] = [
         f"{code} {name}" for code, name in enumerate(SPLITS)
     ]
+    file.attrs[DIGEST] = _digest(file)
+
+
+def _digest(file: h5py.File) -> str:
+    """Of the texts, which HDF5 itself keeps without a checksum."""
+    told = {name: file.attrs[name] for name in TEXTS}
+    told["codes"] = file["split"].attrs["codes"]
+    texts = {name: np.asarray(text).tolist() for name, text in told.items()}
+    return sha256(json.dumps(texts).encode()).hexdigest()
 
 
 def open_dataset(path: str | Path) -> h5py.File:
@@ -156,6 +171,7 @@ def explained(sentence: str) -> Iterator[None]:
 def _check(source: Path, file: h5py.File) -> None:
     with explained(f"{source} is not a readable HDF5 file"):
         found = file.attrs.get("format")
+        digest = file.attrs.get(DIGEST)
         items = {name: file.get(name) for name in FIELDS}
     if not isinstance(found, str) or found != FORMAT:
         told = "none" if found is None else repr(found)
@@ -175,3 +191,6 @@ def _check(source: Path, file: h5py.File) -> None:
             f"{source} holds datasets that do not fit each other or its header: "
             + ", ".join(f"{n} {item.dtype} {item.shape}" for n, item in items.items())
         )
+    with explained(f"{source} is damaged"):
+        if digest is not None and digest != _digest(file):
+            raise ValueError("its attributes do not have their checksum")

@@ -19,6 +19,7 @@ from lsml.atomic import replacing
 from lsml.data.layout import (
     CHUNKED,
     UNREADABLE,
+    VERSION,
     Header,
     Table,
     allocate,
@@ -102,7 +103,10 @@ class Parts:
         """
         shard = solve_shard(self.recipe, k)
         room = len(shard.labels), self.recipe.shape, len(self.recipe.components)
-        with replacing(self.path(k)) as temporary, new_file(temporary) as (file, _):
+        with (
+            replacing(self.path(k)) as temporary,
+            new_file(temporary, VERSION) as (file, _),
+        ):
             allocate(file, *room)
             for name, values in vars(shard).items():
                 file[name][...] = values
@@ -117,7 +121,10 @@ class Parts:
         """
         recipe, whole = self.recipe, self.folder / WHOLE
         room = recipe.samples, recipe.shape, len(recipe.components)
-        with replacing(whole) as temporary, new_file(temporary) as (file, stream):
+        with (
+            replacing(whole) as temporary,
+            new_file(temporary, VERSION) as (file, stream),
+        ):
             allocate(file, *room)
             for k in range(recipe.shards):
                 with h5py.File(self.path(k), "r") as part:
@@ -128,9 +135,9 @@ class Parts:
 
     def sweep(self) -> None:
         """Remove what killed processes have left half done."""
-        complete = {self.path(k).name for k in self.complete()}
+        parts = {self.path(k).name for k in range(self.recipe.shards)}
         for file in self.folder.iterdir():
-            if file.name not in complete | {MANIFEST, LOCK}:
+            if file.name not in parts | {MANIFEST, LOCK}:
                 file.unlink(missing_ok=True)
 
     def discard(self) -> None:
@@ -140,6 +147,8 @@ class Parts:
     def _holds(self, k: int) -> bool:
         try:
             with h5py.File(self.path(k), "r") as part:
+                for name in part:
+                    part[name][()]  # fails where a checksum does
                 return bool(part["error"].shape == (len(self.recipe.shard(k)),))
         except UNREADABLE:
             return False

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Num, Shaped, UInt8
 
 from lsml.atomic import check_target, replacing
-from lsml.data.layout import Header, Table, allocate, describe, explained
+from lsml.data.layout import VERSION, Header, Table, allocate, describe, explained
 from lsml.data.recipe import MEAN_STRAIN, NU, SPLITS, check_contrast
 from lsml.io.new_file import new_file
 
@@ -72,7 +72,7 @@ def convert_paper(  # noqa: PLR0913 (the public entry)
     check_contrast(contrast)
     phases, fields = _arrays(micro, strain)
     header = _header(float(contrast), float(mean_strain), split)
-    with replacing(target) as temporary, new_file(temporary) as (file, stream):
+    with replacing(target) as temporary, new_file(temporary, VERSION) as (file, stream):
         allocate(file, len(fields), fields.shape[:0:-1], 1)
         for first in range(0, len(fields), BLOCK):
             rows = slice(first, min(first + BLOCK, len(fields)))

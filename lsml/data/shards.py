@@ -60,6 +60,7 @@ def solve_shard(recipe: Recipe, k: int) -> Shard:
         )
         _check(solution, recipe, samples)
         strain = solution.strain[:, recipe.kept()].float()
+        _check_finite(strain, recipe, samples)
     return Shard(labels, strain.numpy(), solution.error.numpy())
 
 
@@ -103,10 +104,23 @@ def _check(solution: Solution, recipe: Recipe, samples: range) -> None:
     for i, code in zip(samples, solution.status.tolist(), strict=True):
         status = Status(code)
         if status.failed:
-            point, realization = divmod(i, recipe.realizations)
             at = i - samples.start
             raise SampleError(
-                f"sample {i} (design point {point}, realization {realization}) ended "
-                f"{status.name} after {int(solution.iterations[at])} iterations at "
-                f"error {float(solution.error[at]):.1e}: {status.advice}"
+                f"{_named(i, recipe)} ended {status.name} after "
+                f"{int(solution.iterations[at])} iterations at error "
+                f"{float(solution.error[at]):.1e}: {status.advice}"
             )
+
+
+def _check_finite(
+    strain: Float32[torch.Tensor, "N j *n"], recipe: Recipe, samples: range
+) -> None:
+    """What is stored, whatever the solve has said of it."""
+    for i, finite in zip(samples, strain.isfinite().flatten(1).all(1), strict=True):
+        if not finite:
+            raise SampleError(f"{_named(i, recipe)} has a strain that is not finite")
+
+
+def _named(i: int, recipe: Recipe) -> str:
+    point, realization = divmod(i, recipe.realizations)
+    return f"sample {i} (design point {point}, realization {realization})"

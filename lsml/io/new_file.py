@@ -45,8 +45,14 @@ class Patient(FileIO):
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[tuple[h5py.File, Patient]]:
+def new_file(
+    path: Path, version: str = "earliest"
+) -> Iterator[tuple[h5py.File, Patient]]:
     """An HDF5 file to write, and the stream, to be checked now and then.
+
+    Parameters
+    ----------
+    version : the oldest one of HDF5 whose format may be used, as h5py names it.
 
     Raises
     ------
@@ -54,6 +60,6 @@ def new_file(path: Path) -> Iterator[tuple[h5py.File, Patient]]:
         It cannot be written.
     """
     with Patient(path, "w+") as stream:
-        with h5py.File(stream, "w") as file:
+        with h5py.File(stream, "w", libver=(version, "latest")) as file:
             yield file, stream
         stream.check()

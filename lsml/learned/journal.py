@@ -149,14 +149,14 @@ class FolderJournal(Journal):
         self.kept = time.monotonic()
 
     def enter(self, run: Resumable, row: Row) -> None:
-        """Keep state and curve."""
+        """Keep curve and state."""
         super().enter(run, row)
-        self.keep(run)
         with replacing(self.folder / LOG) as path, path.open("w", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(Row._fields)
             writer.writerows(self.rows)
         self._to_tensorboard(row)
+        self.keep(run)  # last: the epoch of a run killed before is done once more
 
     def best_into(self, rule: Savable) -> None:
         """Also as a file."""
