@@ -15,6 +15,24 @@ File = Annotated[
         metavar="FILE", help="Labels, as npy h5 tif vti dream3d raw; 0 is soft."
     ),
 ]
+Images = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE", help="Labels, as npy h5 tif vti dream3d raw; 0 is soft."
+    ),
+]
+Workers = Annotated[
+    int, typer.Option(help="Processes of one thread; 1: this one, all its threads.")
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Of Dask, tcp://host:8786; local: its own."),
+]
+Device = Annotated[str, typer.Option(help="cpu, or cuda: a GPU to each process.")]
+Limit = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="After which a worker hangs; an hour or so."),
+]
 Rule = Annotated[
     str,
     typer.Option(
@@ -95,11 +113,25 @@ def problem_options(
     options = ProblemOptions(contrast=contrast)
     if discretization is not None:
         options["discretization"] = discretization
-    if spacing is not None:
-        try:
-            options["spacing"] = tuple(float(h) for h in spacing.split(","))
-        except ValueError:
-            raise ValueError(
-                f"--spacing {spacing!r} must be numbers between commas, such as 1,1,0.5"
-            ) from None
+    edges = edges_of(spacing)
+    if edges is not None:
+        options["spacing"] = edges
     return options
+
+
+def edges_of(spacing: str | None) -> tuple[float, ...] | None:
+    """Voxel edges written as ``1,1,0.5``.
+
+    Raises
+    ------
+    ValueError
+        No list of numbers.
+    """
+    if spacing is None:
+        return None
+    try:
+        return tuple(float(h) for h in spacing.split(","))
+    except ValueError:
+        raise ValueError(
+            f"--spacing {spacing!r} must be numbers between commas, such as 1,1,0.5"
+        ) from None

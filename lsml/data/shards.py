@@ -32,8 +32,8 @@ class Shard:
     error: Float[np.ndarray, " N"]
 
 
-def solve_shard(recipe: Recipe, k: int) -> Shard:
-    """Draw and solve part k of a dataset.
+def solve_shard(recipe: Recipe, k: int, device: str = "cpu") -> Shard:
+    """Draw and solve part k of a dataset, on ``"cpu"`` or ``"cuda"``.
 
     Raises
     ------
@@ -57,10 +57,11 @@ def solve_shard(recipe: Recipe, k: int) -> Shard:
             phases=recipe.phases,
             load=recipe.macro,
             discretization=recipe.discretization,
+            device=device,
         )
         _check(solution, recipe, samples)
-        strain = solution.strain[:, recipe.kept()].float()
-    return Shard(labels, strain.numpy(), solution.error.numpy())
+        strain = solution.strain[:, recipe.kept().to(solution.strain.device)].float()
+    return Shard(labels, strain.cpu().numpy(), solution.error.cpu().numpy())
 
 
 def fuses(recipe: Recipe) -> bool:
