@@ -41,11 +41,10 @@ def _found():
 @pytest.fixture(scope="module")
 def cluster(_found):
     """Two workers, below nannies that follow them with others."""
-    # Not pytest's: its arguments would be those of the processes that are spawned.
     with distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         host="127.0.0.1",
         silence_logs=50,
         memory_limit=0,

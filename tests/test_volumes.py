@@ -247,19 +247,18 @@ homogenize_all(["scans"], "t.jsonl", progress=False)
 
 @pytest.mark.slow
 def test_a_killed_process_has_lost_no_row(folder):
-    for k in range(4, 400):
+    for k in range(4, 90):
         np.save(f"scans/{k:03d}.npy", STACK[k % 4])
     main = subprocess.Popen([sys.executable, "-c", KILLED])
     journal = folder_beside(Path("t.jsonl")) / "images.jsonl"
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
+    while main.poll() is None:
         if journal.exists() and len(journal.read_bytes().splitlines()) > 3:
             break
         time.sleep(0.02)
     os.kill(main.pid, signal.SIGKILL)
     main.wait()
     rows = Journal(journal).rows(volumes_of([Path("scans")]))
-    assert 3 <= len(rows) < 400
+    assert 3 <= len(rows) < 90
     assert all(row.solved for row in rows.values())
 
 

@@ -37,7 +37,10 @@ TRANSIENT = ("as_json", "overwrite")  # options that say nothing of the result
 LISTED = ("weights",)  # lists that may name files, as FILE or NAME=FILE
 SUFFIX = ".job.toml"
 # Other results are folders.
-FILES = (".h5", ".hdf5", ".xdmf", ".vti", ".npz", ".json", ".png", ".pdf", ".svg")
+FILES = (
+    *(".h5", ".hdf5", ".xdmf", ".vti", ".npz", ".json", ".jsonl", ".csv"),
+    *(".png", ".pdf", ".svg"),
+)
 FIRST_LINE = "# lsml run {name} makes {result} again."
 VERSIONED = ("lsml", "torch", "numpy")
 

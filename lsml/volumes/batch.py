@@ -16,6 +16,7 @@ from lsml.volumes.journal import NAME, Journal
 from lsml.volumes.row import FAILED, LOST, REFUSED, Row
 from lsml.volumes.table import TABLES, write_table
 from lsml.workers import Answer, Task, WorkerLostError, Workers, workers_for
+from lsml.workers.gpus import check_device
 from lsml.workers.task import HOUR, INTENDED
 
 EXPECTED = (RuntimeError, ArithmeticError)  # of PyTorch: of an image, not of the batch
@@ -68,6 +69,7 @@ def homogenize_all(  # noqa: PLR0913 (the public entry)
     """
     settings, target = settings or Settings(), check_target(out)
     check_extension(target, TABLES)
+    check_device(settings.device)
     raw = None if settings.raw is None else raw_layout(settings.raw)
     volumes = volumes_of([Path(file) for file in files], settings.dataset, raw)
     ndim = _axes(volumes, settings)

@@ -55,7 +55,8 @@ class Cluster:
         waiting, asked = iter(items), dict["Future[Any]", I]()
         try:
             while True:
-                for item in islice(waiting, max(room(), 1) - len(asked)):
+                more = max(room(), 1) - len(asked)  # fewer than none if some were lost
+                for item in islice(waiting, max(more, 0)):
                     asked[self._submit(task, item)] = item
                 if not asked:
                     return

@@ -65,7 +65,12 @@ def scheduler_of() -> dict[str, object]:
     """A scheduler on this machine only, without pages for a browser."""
     return {
         "cls": "distributed.Scheduler",
-        "options": {"host": "127.0.0.1", "port": 0, "dashboard": False},
+        "options": {
+            "host": "127.0.0.1",
+            "port": 0,
+            "dashboard": False,
+            "dashboard_address": "127.0.0.1:0",
+        },
     }
 
 
