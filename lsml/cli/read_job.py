@@ -148,7 +148,7 @@ def converted(value: Value, parameter: Parameter, where: str) -> Any:
         if not fits(value, kind):
             raise ValueError(f"{where} must be {CALLED[kind]}, not {value!r}")
         return kind(value)
-    if fits(value, kind):  # one of many, as files before there were several
+    if kind is Path and fits(value, kind):  # one, as where a command takes one only
         value = [value]  # type: ignore[list-item]
     if not isinstance(value, list) or not all(fits(each, kind) for each in value):
         raise ValueError(f"{where} must be a list, each {CALLED[kind]}, not {value!r}")

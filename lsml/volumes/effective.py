@@ -1,7 +1,7 @@
 """One image of many: read, solved, and put into numbers."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,8 @@ class Settings:
         ValueError
             As :func:`lsml.homogenize`.
         """
-        self.solve(Image(np.zeros((1,) * ndim, np.uint8), self.spacing))
+        voxel = Image(np.zeros((1,) * ndim, np.uint8), self.spacing)
+        replace(self, device="cpu").solve(voxel)  # GPUs may be elsewhere
 
 
 def row_for(settings: Settings, ndim: int, volume: Volume) -> Row:
