@@ -112,11 +112,11 @@ def test_a_sample_that_does_not_converge_is_status_one(folder, monkeypatch):
 
 @pytest.mark.usefixtures("pymks")
 def test_an_interruption_says_how_to_go_on(folder, monkeypatch):
-    def interrupted(self, k):
+    def interrupted(self, k, packed):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Parts, "make", interrupted)
+        patch.setattr(Parts, "keep", interrupted)
         line = refused(f"generate a.h5 {TINY}", status=130)
     assert line == "lsml: interrupted; the same command goes on from here"
     assert run(f"generate a.h5 {TINY}").exit_code == 0

@@ -12,6 +12,7 @@ import pytest
 
 import lsml
 from lsml import acceleration
+from lsml.workers import workers_for
 
 ROOT = Path(lsml.__file__).parent
 PYPROJECT = ROOT.parent / "pyproject.toml"
@@ -50,6 +51,11 @@ def train(folder):
     lsml.learned.training.fabric_type()
 
 
+def schedule(folder):
+    with workers_for(2, "tcp://127.0.0.1:9"):
+        pass
+
+
 @pytest.mark.parametrize(
     ("package", "extra", "use"),
     [
@@ -57,6 +63,7 @@ def train(folder):
         ("pyvista", "plot", to_vtk),
         ("pymks", "data", generate),
         ("lightning", "learn", train),
+        ("distributed", "cluster", schedule),
     ],
 )
 def test_the_error_names_the_package_and_the_extra(

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -26,7 +25,6 @@ from lsml.data import (
 from lsml.data.parts import Parts, claimed, folder_beside
 from lsml.data.recipe import Recipe, assign
 from lsml.data.shards import fuses
-from lsml.data.workers import Worker, _failure
 
 pytest.importorskip("pymks", reason='needs pip install "lsml[data]"')
 
@@ -226,15 +224,15 @@ def test_large_datasets_are_solved_by_fused_kernels(path, whole, monkeypatch, sh
 
 def stop_after(monkeypatch, parts, error):
     """Let some parts be made, then fail."""
-    make, made = Parts.make, []
+    keep, made = Parts.keep, []
 
-    def limited(self, k):
+    def limited(self, k, packed):
         if len(made) == parts:
             raise error
         made.append(k)
-        make(self, k)
+        keep(self, k, packed)
 
-    monkeypatch.setattr(Parts, "make", limited)
+    monkeypatch.setattr(Parts, "keep", limited)
     return made
 
 
@@ -408,6 +406,9 @@ BAD = {
     "twice": ({"components": ("11", "11")}, "components 11, 11 name one twice"),
     "none": ({"components": ()}, "components are empty; choose some of 11"),
     "workers": ({"workers": -1}, "workers is -1; expected a whole number from 0"),
+    "device": ({"device": "gpu"}, "device 'gpu' is unknown; choose one of cpu, cuda"),
+    "limit": ({"limit": 0}, "limit = 0 must be a positive number of seconds"),
+    "nan": ({"limit": np.nan}, "limit = nan must be a positive number of seconds"),
     "pores": ({"contrast": 0.0, "discretization": "fourier"}, "phase 1 has zero stif"),
 }
 
@@ -448,33 +449,45 @@ def test_processes_make_what_one_process_makes(path, whole):
     assert alone(path)
 
 
-def test_what_a_worker_does_not_expect_comes_with_its_traceback(monkeypatch):
-    def fails(self, k):
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(Parts, "make", fails)
-    parts = Parts(Path(), recipe())
-    found = _failure(parts, 7)
-    assert isinstance(found, RuntimeError)
-    assert "part 7 failed in a worker process" in str(found)
-    assert "ZeroDivisionError" in str(found)
-
-
 @pytest.mark.slow
-def test_a_worker_tells_what_went_wrong_and_may_die(path, monkeypatch):
-    monkeypatch.setattr("lsml.data.workers.START", "raise SystemExit(7)")
-    with pytest.raises(OSError, match="a worker process ended with status 7 at part"):
-        generate(path, **TINY, workers=2)
-    assert list(path.parent.iterdir()) == []
-    folder = folder_beside(path)
-    monkeypatch.undo()
-    with claimed(folder):
-        parts = Parts.prepare(folder, recipe(**TINY), resume=True)
-        with Worker(folder) as worker:
-            with pytest.raises(ValueError, match="n is 0; expected at least 1"):
-                worker.make(99)  # there is no such part
-            worker.make(2)  # it goes on
-        assert parts.complete() == [2]
+def test_a_killed_worker_is_followed_by_another(path, whole):
+    """Its part is made again, by a fresh process, and the file is the same."""
+    options = TINY | {"workers": 2}
+    killed = []
+
+    def kill(self, k, packed, keep=Parts.keep):
+        for child in psutil.Process().children():
+            if not killed:
+                child.kill()
+                killed.append(k)
+        keep(self, k, packed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Parts, "keep", kill)
+        generate(path, **options)
+    assert len(killed) == 1
+    assert path.read_bytes() == whole
+    assert alone(path)
+
+
+def test_a_part_of_another_recipe_among_the_others_is_refused(path, whole, monkeypatch):
+    """Catches shards of two datasets put together into a file of neither."""
+    other = path.with_name("other.h5")
+    for target, seed in ((path, 3), (other, 4)):
+        with monkeypatch.context() as patch:
+            stop_after(patch, 2, KeyboardInterrupt())
+            with pytest.raises(KeyboardInterrupt):
+                generate(target, **(TINY | {"seed": seed}))
+    foreign = folder_beside(other) / "000001.h5"
+    mine = folder_beside(path) / "000001.h5"
+    mine.write_bytes(foreign.read_bytes())
+    message = r"000001\.h5 is a part of another dataset: its seed is 4 there and 3 here"
+    with pytest.raises(ValueError, match=message):
+        generate(path, **TINY)
+    assert mine.read_bytes() == foreign.read_bytes()
+    mine.unlink()
+    generate(path, **TINY)
+    assert path.read_bytes() == whole
 
 
 # Forks children that make a dataset and kills them: at every file operation in turn,

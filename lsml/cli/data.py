@@ -8,11 +8,21 @@ import typer
 import lsml.data
 from lsml.cli.errors import INTERRUPTED, NOT_CONVERGED, leave
 from lsml.cli.group import App
-from lsml.cli.options import Contrast, Discretization, Json, Overwrite
+from lsml.cli.options import (
+    Contrast,
+    Device,
+    Discretization,
+    Json,
+    Limit,
+    Overwrite,
+    Scheduler,
+    Workers,
+)
 from lsml.cli.outcome import numbers, print_json, print_table
 from lsml.cli.screen import say
 from lsml.data import LocalizationDataset, SampleError
 from lsml.data.recipe import SPLITS
+from lsml.workers.gpus import CPU
 
 data = App(help="Datasets of solved microstructures: make, convert, look at them.")
 
@@ -31,9 +41,10 @@ def generate(  # noqa: PLR0913 (the command's options)
     ] = "31,31,31",
     contrast: Contrast = 10.0,
     seed: Annotated[int, typer.Option(help="Of everything that is random.")] = 0,
-    workers: Annotated[
-        int, typer.Option(help="Processes of one thread; 1: this one, all its threads.")
-    ] = 1,
+    workers: Workers = 1,
+    scheduler: Scheduler = None,
+    device: Device = None,
+    limit: Limit = None,
     split: Annotated[
         str, typer.Option(help="40/20/40 % by design (point) or at random.")
     ] = "design",
@@ -69,6 +80,9 @@ def generate(  # noqa: PLR0913 (the command's options)
             components=components.split(","),
             batch=batch,
             workers=workers,
+            scheduler=scheduler,
+            device=device or CPU,
+            limit=limit,
             resume=resume,
             overwrite=overwrite,
             progress=True,

@@ -9,6 +9,7 @@ import torch
 import typer
 
 import lsml.homogenization
+from lsml.cli.batch import Engine, Said, alone, check_device, homogenize_batch
 from lsml.cli.images import RawBytes, labelled
 from lsml.cli.interrupt import interrupts
 from lsml.cli.options import (
@@ -16,12 +17,16 @@ from lsml.cli.options import (
     Dataset,
     Device,
     Discretization,
-    File,
+    Images,
     Json,
+    Limit,
     MaxIter,
     Overwrite,
     Rule,
+    Scheduler,
     Spacing,
+    Workers,
+    edges_of,
     problem_options,
 )
 from lsml.cli.outcome import (
@@ -37,10 +42,12 @@ from lsml.engineering import EngineeringConstants
 from lsml.homogenization import EffectiveStiffness
 from lsml.mandel import names
 from lsml.state import Status
+from lsml.volumes import Settings
+from lsml.workers.gpus import CPU
 
 
 def homogenize(  # noqa: PLR0913 (the command's options)
-    file: File,
+    file: Images,
     rule: Rule = "cg",
     contrast: Contrast = 10.0,
     discretization: Discretization = "rotated",
@@ -55,26 +62,53 @@ def homogenize(  # noqa: PLR0913 (the command's options)
     out: TensorOut = None,
     spacing: Spacing = None,
     raw: RawBytes = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Many images: files, folders, a stack.")
+    ] = False,
+    workers: Workers = 1,
+    scheduler: Scheduler = None,
     device: Device = None,
+    limit: Limit = None,
     as_json: Json = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Effective Mandel stiffness and engineering constants of FILE.
 
-    Exit status 0 solved, 1 not converged, 2 bad input, 130 stopped by Ctrl-C, with
-    the intervals so far.
+    With --batch of every image, into a table: .jsonl, .csv or .h5; run it again if it
+    is interrupted. Exit status 0 solved, 1 not converged, 2 bad input, 130 stopped by
+    Ctrl-C, with the intervals so far.
     """
+    settings = Settings(
+        contrast, rule, discretization, tol, stop, max_iter,
+        edges_of(spacing), dataset, raw, device or CPU,
+    )  # fmt: skip
+    said = Said(out, as_json, overwrite)
+    engine = Engine(workers, scheduler, limit)
+    if batch:
+        homogenize_batch(file, settings, engine, said)
+    else:
+        _homogenize(alone(file, engine), settings, said)
+
+
+def _homogenize(file: Path, settings: Settings, said: Said) -> None:
+    """Of a single file, with all its samples at once."""
+    out = said.out
     with team().agreed():
-        check_tensor_out(out, overwrite)
-    options = problem_options(contrast, discretization, spacing, device)
-    labels, options = labelled(file, dataset, raw, options)
+        check_tensor_out(out, said.overwrite)
+        check_device(settings.device)
+    options = problem_options(
+        settings.contrast, settings.discretization, None, settings.device
+    )
+    if settings.spacing is not None:
+        options["spacing"] = settings.spacing
+    labels, options = labelled(file, settings.dataset, settings.raw, options)
     with interrupts() as interrupt:
         effective = lsml.homogenization.homogenize(
             labels,
-            rule=rule,
-            tol=tol,
-            stop=stop,
-            max_iter=max_iter,
+            rule=settings.rule,
+            tol=settings.tol,
+            stop=settings.stop,
+            max_iter=settings.max_iter,
             progress=True,
             observe=interrupt,
             throw=False,
@@ -82,7 +116,7 @@ def homogenize(  # noqa: PLR0913 (the command's options)
         )
         if out is not None:
             effective.save(out)
-    if as_json:
+    if said.as_json:
         print_json(summary(effective, out))
     else:
         for sample in range(len(effective.stiffness)):

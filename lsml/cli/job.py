@@ -38,7 +38,10 @@ TRANSIENT = ("as_json", "overwrite")  # options that say nothing of the result
 LISTED = ("weights",)  # lists that may name files, as FILE or NAME=FILE
 SUFFIX = ".job.toml"
 # Other results are folders.
-FILES = (".h5", ".hdf5", ".xdmf", ".vti", ".npz", ".json", ".png", ".pdf", ".svg")
+FILES = (
+    *(".h5", ".hdf5", ".xdmf", ".vti", ".npz", ".json", ".jsonl", ".csv"),
+    *(".png", ".pdf", ".svg"),
+)
 FIRST_LINE = "# lsml run {name} makes {result} again."
 VERSIONED = ("lsml", "torch", "numpy")
 
@@ -174,7 +177,7 @@ def _seen_from(folder: Path, name: str, value: Any) -> Value:
     if not isinstance(value, list | tuple):
         return value
     if name not in LISTED:
-        return list(value)
+        return [_seen_from(folder, name, each) for each in value]  # type: ignore[misc]
     parts = [split_name(entry) for entry in value]
     return [
         prefix + (_relative(Path(file), folder) if Path(file).is_file() else file)
@@ -191,7 +194,8 @@ def _relative(path: Path, folder: Path) -> str:
 
 def _hashed(folder: Path, name: str, value: Any) -> Iterator[tuple[str, str]]:
     """Path and hash of each file that a value names."""
-    paths = [value] if isinstance(value, Path) else []
+    among = value if isinstance(value, list | tuple) else [value]
+    paths = [each for each in among if isinstance(each, Path)]
     if name in LISTED and isinstance(value, list | tuple):
         paths = [Path(split_name(entry)[1]) for entry in value]
     for path in paths:

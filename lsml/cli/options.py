@@ -16,6 +16,23 @@ File = Annotated[
         metavar="FILE", help="Labels, as npy h5 tif vti dream3d raw; 0 is soft."
     ),
 ]
+Images = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE", help="Labels, as npy h5 tif vti dream3d raw; 0 is soft."
+    ),
+]
+Workers = Annotated[
+    int, typer.Option(help="Processes of one thread; 1: this one, all its threads.")
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Of Dask, tcp://host:8786; local: its own."),
+]
+Limit = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="After which a worker hangs; an hour or so."),
+]
 Rule = Annotated[
     str,
     typer.Option(
@@ -55,7 +72,7 @@ Spacing = Annotated[
 ]
 Device = Annotated[
     str | None,
-    typer.Option(help="cpu, or cuda; cuda where torchrun finds a GPU for each."),
+    typer.Option(help="cpu, or cuda; of several processes each has a GPU."),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object instead of tables.")
@@ -105,11 +122,25 @@ def problem_options(
         options["discretization"] = discretization
     if (place := team().place(device)) is not None:
         options["device"] = place
-    if spacing is not None:
-        try:
-            options["spacing"] = tuple(float(h) for h in spacing.split(","))
-        except ValueError:
-            raise ValueError(
-                f"--spacing {spacing!r} must be numbers between commas, such as 1,1,0.5"
-            ) from None
+    edges = edges_of(spacing)
+    if edges is not None:
+        options["spacing"] = edges
     return options
+
+
+def edges_of(spacing: str | None) -> tuple[float, ...] | None:
+    """Voxel edges written as ``1,1,0.5``.
+
+    Raises
+    ------
+    ValueError
+        No list of numbers.
+    """
+    if spacing is None:
+        return None
+    try:
+        return tuple(float(h) for h in spacing.split(","))
+    except ValueError:
+        raise ValueError(
+            f"--spacing {spacing!r} must be numbers between commas, such as 1,1,0.5"
+        ) from None

@@ -148,6 +148,8 @@ def converted(value: Value, parameter: Parameter, where: str) -> Any:
         if not fits(value, kind):
             raise ValueError(f"{where} must be {CALLED[kind]}, not {value!r}")
         return kind(value)
+    if kind is Path and fits(value, kind):  # one, as where a command takes one only
+        value = [value]  # type: ignore[list-item]
     if not isinstance(value, list) or not all(fits(each, kind) for each in value):
         raise ValueError(f"{where} must be a list, each {CALLED[kind]}, not {value!r}")
     return [kind(each) for each in value]
@@ -157,6 +159,8 @@ def placed(value: Any, name: str, folder: Path) -> Any:
     """With paths from here, where the run file has them from its folder."""
     if isinstance(value, Path):
         return _from_here(value, folder)
+    if isinstance(value, list) and name not in LISTED:
+        return [placed(each, name, folder) for each in value]
     if name in LISTED and isinstance(value, list):
         parts = [split_name(entry) for entry in value]
         files = [

@@ -3,15 +3,19 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from numbers import Integral
+from functools import partial
 from pathlib import Path
 
 from lsml.atomic import check_target
 from lsml.data.layout import header_of, open_dataset
-from lsml.data.parts import Parts, claimed, folder_beside, tidy
+from lsml.data.parts import Parts, claimed, folder_beside, packed_part, tidy
 from lsml.data.recipe import BY_DESIGN, Recipe, differences
-from lsml.data.workers import make_all
+from lsml.data.shards import SampleError
 from lsml.progress import CountLine
+from lsml.workers import Task, Workers, workers_for
+from lsml.workers.task import HOUR
+
+PER_VOXEL = 1e-3  # seconds; that of 100 iterations of one thread is a tenth of it
 
 
 def generate(  # noqa: PLR0913 (the public entry)
@@ -29,6 +33,9 @@ def generate(  # noqa: PLR0913 (the public entry)
     components: Sequence[str] = ("11",),
     batch: int = 32,
     workers: int = 1,
+    scheduler: str | None = None,
+    device: str = "cpu",
+    limit: float | None = None,
     resume: bool = True,
     overwrite: bool = False,
     progress: bool = False,
@@ -58,6 +65,14 @@ def generate(  # noqa: PLR0913 (the public entry)
     components : Mandel components of the strain to store.
     batch : samples solved at a time, which are a part.
     workers : processes, of one thread each; 0 or 1 is this one, with its threads.
+    scheduler : address of a scheduler of Dask, whose workers solve the parts, or
+        ``"local"`` for one of as many ``workers`` that is started for it. They need no
+        access to the file: this process writes what they answer.
+    device : ``"cpu"``, or ``"cuda"`` for a GPU to each worker, on which fields differ
+        from those of a CPU by the rounding of their sums.
+    limit : seconds of a part after which a worker hangs; by default an hour, or a
+        millisecond per voxel of a part if that is more. Where a worker hangs or dies
+        another one solves its part again, up to three in all. Not of this process.
     resume : go on with the parts that an earlier run has left, and leave a complete
         file of the same recipe as it is; False starts anew.
     overwrite : replace a file that exists.
@@ -71,14 +86,15 @@ def generate(  # noqa: PLR0913 (the public entry)
     Raises
     ------
     ValueError
-        Bad arguments, a file that exists, or parts of another recipe; before any work.
+        Bad arguments, a file that exists, parts of another recipe, or no scheduler
+        answers; before any work.
     SampleError
         A sample did not converge. The parts that are done are kept.
+    WorkerLostError
+        Three workers died or hung over the same part.
     OSError
-        The file or a part cannot be written.
+        The file or a part cannot be written, or the scheduler is gone.
     """
-    if not isinstance(workers, Integral) or workers < 0:
-        raise ValueError(f"workers is {workers!r}; expected a whole number from 0")
     recipe = Recipe(
         n,
         realizations,
@@ -95,24 +111,44 @@ def generate(  # noqa: PLR0913 (the public entry)
     target = check_target(path)
     if not overwrite and _is_there(target, recipe, resume):
         return target
-    with claimed(folder_beside(target)):
-        _make(target, recipe, resume, workers, progress)
+    task = _task(recipe, device, limit)
+    with (
+        workers_for(workers, scheduler, device) as crew,
+        claimed(folder_beside(target)),
+    ):
+        _make(
+            target,
+            Parts.prepare(folder_beside(target), recipe, resume),
+            task,
+            crew,
+            progress,
+        )
     return target
 
 
+def _task(recipe: Recipe, device: str, limit: float | None) -> Task[int, bytes]:
+    """What is done to make a part."""
+    if limit is None:
+        limit = max(HOUR, PER_VOXEL * recipe.voxels * recipe.batch / recipe.samples)
+    if not limit > 0:
+        raise ValueError(f"limit = {limit} must be a positive number of seconds")
+    return Task(partial(packed_part, recipe, device), "part", limit, (SampleError,))
+
+
 def _make(
-    target: Path, recipe: Recipe, resume: bool, workers: int, progress: bool
+    target: Path, parts: Parts, task: Task[int, bytes], crew: Workers, progress: bool
 ) -> None:
-    parts = Parts.prepare(folder_beside(target), recipe, resume)
+    recipe = parts.recipe
     try:
         done = parts.complete()
         missing = sorted(set(range(recipe.shards)) - set(done))
         with (
             _line(recipe, done, progress) as tell,
-            closing(make_all(parts, missing, workers)) as made,
+            closing(crew.answers(task, missing)) as answers,
         ):
-            for k in made:
-                tell(k)
+            for answer in answers:
+                parts.keep(answer.item, answer.take())
+                tell(answer.item)
         os.replace(parts.assemble(), target)
     except BaseException:
         parts.sweep()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 
 import h5py
@@ -31,6 +32,7 @@ from lsml.data.shards import solve_shard
 from lsml.io.new_file import new_file
 
 MANIFEST, LOCK, WHOLE = "recipe.json", "lock", "whole.h5"
+RECIPE = "recipe"  # attribute of a part
 
 
 def folder_beside(target: Path) -> Path:
@@ -69,47 +71,30 @@ class Parts:
         parts.sweep()
         return parts
 
-    @classmethod
-    def at(cls, folder: Path) -> "Parts":
-        """The parts in a folder that was prepared.
-
-        Raises
-        ------
-        ValueError
-            It was not.
-        """
-        plain = _read(folder)
-        if plain is None:
-            raise ValueError(f"{folder} has no {MANIFEST}")
-        return cls(folder, Recipe.of({k: v for k, v in plain.items() if k != "lsml"}))
-
     def path(self, k: int) -> Path:
         """Of part k."""
         return self.folder / f"{k:06d}.h5"
 
     def complete(self) -> list[int]:
-        """Parts that are there."""
-        return [k for k in range(self.recipe.shards) if self._holds(k)]
-
-    def make(self, k: int) -> None:
-        """Solve and write part k.
+        """Parts that are there.
 
         Raises
         ------
-        SampleError, ImportError, MemoryError
-            As :func:`lsml.data.shards.solve_shard`.
+        ValueError
+            One is of another recipe, and cannot be put together with the others.
+        """
+        return [k for k in range(self.recipe.shards) if self._holds(k)]
+
+    def keep(self, k: int, packed: bytes) -> None:
+        """Write part k, as :func:`packed_part` has made it.
+
+        Raises
+        ------
         OSError
             It cannot be written.
         """
-        shard = solve_shard(self.recipe, k)
-        room = len(shard.labels), self.recipe.shape, len(self.recipe.components)
-        with (
-            replacing(self.path(k)) as temporary,
-            new_file(temporary, VERSION) as (file, _),
-        ):
-            allocate(file, *room)
-            for name, values in vars(shard).items():
-                file[name][...] = values
+        with replacing(self.path(k)) as temporary:
+            temporary.write_bytes(packed)
 
     def assemble(self) -> Path:
         """One file of all parts, in the folder.
@@ -147,11 +132,36 @@ class Parts:
     def _holds(self, k: int) -> bool:
         try:
             with h5py.File(self.path(k), "r") as part:
+                there = dict(json.loads(part.attrs[RECIPE]))
                 for name in part:
                     part[name][()]  # fails where a checksum does
-                return bool(part["error"].shape == (len(self.recipe.shard(k)),))
+                whole = bool(part["error"].shape == (len(self.recipe.shard(k)),))
         except UNREADABLE:
             return False
+        unlike = differences(there, self.recipe.plain())
+        if unlike:
+            raise ValueError(
+                f"{self.path(k)} is a part of another dataset: its {unlike}; "
+                "resume=False (--no-resume) starts anew"
+            )
+        return whole
+
+
+def packed_part(recipe: Recipe, device: str, k: int) -> bytes:
+    """Part k of a dataset, solved, as an HDF5 file that says of which recipe it is.
+
+    Raises
+    ------
+    SampleError, ImportError, MemoryError
+        As :func:`lsml.data.shards.solve_shard`.
+    """
+    shard, stream = solve_shard(recipe, k, device), BytesIO()
+    with h5py.File(stream, "w", libver=(VERSION, "latest")) as file:
+        allocate(file, len(shard.labels), recipe.shape, len(recipe.components))
+        for name, values in vars(shard).items():
+            file[name][...] = values
+        file.attrs[RECIPE] = json.dumps(recipe.plain())
+    return stream.getvalue()
 
 
 @contextmanager

@@ -32,8 +32,8 @@ class Shard:
     error: Float[np.ndarray, " N"]
 
 
-def solve_shard(recipe: Recipe, k: int) -> Shard:
-    """Draw and solve part k of a dataset.
+def solve_shard(recipe: Recipe, k: int, device: str = "cpu") -> Shard:
+    """Draw and solve part k of a dataset, on ``"cpu"`` or ``"cuda"``.
 
     Raises
     ------
@@ -57,11 +57,12 @@ def solve_shard(recipe: Recipe, k: int) -> Shard:
             phases=recipe.phases,
             load=recipe.macro,
             discretization=recipe.discretization,
+            device=device,
         )
         _check(solution, recipe, samples)
-        strain = solution.strain[:, recipe.kept()].float()
+        strain = solution.strain[:, recipe.kept().to(solution.strain.device)].float()
         _check_finite(strain, recipe, samples)
-    return Shard(labels, strain.numpy(), solution.error.numpy())
+    return Shard(labels, strain.cpu().numpy(), solution.error.cpu().numpy())
 
 
 def fuses(recipe: Recipe) -> bool:
