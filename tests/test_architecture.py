@@ -34,7 +34,7 @@ def test_import_is_lean():
     """Optional packages are imported where they are used, not by `import lsml`."""
     heavy = ["matplotlib", "pymks", "dask", "pyvista", "vtk", "pandas", "sfepy"]
     heavy += ["lightning", "tensorboard", "numba", "pyfftw", "pyarrow", "panel"]
-    heavy += ["tifffile", "yaml", "jinja2"]
+    heavy += ["tifffile", "yaml", "jinja2", "distributed"]
     code = f"import sys, lsml; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

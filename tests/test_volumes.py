@@ -313,6 +313,16 @@ def test_a_batch_has_a_run_file_that_makes_it_again(folder):
     assert cut[0] == cut[1]
 
 
+def test_a_run_file_may_name_a_single_file_as_a_text(folder):
+    """As those do that were written when the command took one only."""
+    Path("own.job.toml").write_text(
+        'command = "homogenize"\n[options]\nfile = "scans/a.npy"\ncontrast = 3.0\n'
+    )
+    ran = CliRunner().invoke(app, ["run", "own.job.toml"])
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    assert ran.stdout == run("scans/a.npy --contrast 3").stdout
+
+
 def test_two_other_labels_are_phases_in_their_order():
     volume = Volume("a", Path("a"))
     labels = np.where(STACK[0] == 1, 255, 7).astype(np.int32)
