@@ -224,9 +224,9 @@ def page(result: Mapping[str, Any]) -> str:
 def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--edge", type=int, default=48, help="voxels")
-    parser.add_argument("--steps", type=int, default=10, help="iterations timed")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--edge", type=int, default=64, help="voxels")
+    parser.add_argument("--steps", type=int, default=4, help="iterations timed")
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--quick", action="store_true", help="tiny cells, no file")
