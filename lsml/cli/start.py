@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import h5py
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lsml.discretization import Words
 from lsml.io.content import called
+from lsml.io.inside import numbers, opened
 from lsml.problem import Problem
 from lsml.strain_form import StrainForm
 from lsml.typing import Field
@@ -53,9 +52,9 @@ def _read(
     """Potential and mean field of a file."""
     names = called("displacement", words), called("mean_strain", words)
     try:
-        with h5py.File(path) as file:
-            found = [np.asarray(file[name]) for name in names]
-    except (OSError, KeyError, TypeError):
+        with opened(path) as file:
+            found = [numbers(file, name) for name in names]
+    except ValueError:
         raise ValueError(
             f"--start {path} is no result of lsml solve: it must be HDF5 with "
             f"{' and '.join(names)}"

@@ -30,7 +30,9 @@ import h5py
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from lsml.brief import brief
 from lsml.data.recipe import SPLITS
+from lsml.io.inside import check_own, item
 
 FORMAT = "lsml dataset 1"
 CONVENTIONS = (
@@ -149,14 +151,13 @@ def explained(sentence: str) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{sentence} ({reason})") from None
+        raise ValueError(f"{sentence} ({brief(error)})") from None
 
 
 def _check(source: Path, file: h5py.File) -> None:
     with explained(f"{source} is not a readable HDF5 file"):
         found = file.attrs.get("format")
-        items = {name: file.get(name) for name in FIELDS}
+        items = {name: item(file, name) for name in FIELDS}
     if not isinstance(found, str) or found != FORMAT:
         told = "none" if found is None else repr(found)
         raise ValueError(f"{source} has the format {told}; expected {FORMAT!r}")
@@ -166,6 +167,8 @@ def _check(source: Path, file: h5py.File) -> None:
             f"{source} has no dataset {', '.join(missing)}; "
             f"expected {', '.join(FIELDS)}"
         )
+    for dataset in items.values():
+        check_own(dataset)
     labels, strain = items["labels"].shape, items["strain"].shape
     components = len(header_of(file).components)
     fits = len(labels) in (3, 4) and strain == (labels[0], components, *labels[1:])

@@ -20,7 +20,10 @@ from typing import Protocol, runtime_checkable
 import h5py
 import numpy as np
 
+from lsml.brief import brief
 from lsml.io.image import Found
+from lsml.io.inside import item, values_of
+from lsml.io.inside import numbers as stored
 
 SIMPL = "_SIMPL_GEOMETRY"
 
@@ -64,7 +67,7 @@ def layout_of(dataset: h5py.Dataset) -> Layout:
     if "permute_order" in dataset.attrs:
         return Permuted()
     above = group.parent
-    if isinstance(above.get(SIMPL), h5py.Group):
+    if isinstance(item(above, SIMPL), h5py.Group):
         return Dream3D(_whole(_simpl(above, "DIMENSIONS")), False)
     if "_DIMENSIONS" in above.attrs:
         return Dream3D(_whole(above.attrs["_DIMENSIONS"]), True)
@@ -82,7 +85,7 @@ class Plain:
         return True
 
     def place(self, dataset: h5py.Dataset) -> Found:
-        return Found(dataset[()])
+        return Found(values_of(dataset))
 
 
 @dataclass(frozen=True)
@@ -96,11 +99,13 @@ class Own:
         return dataset.name.rpartition("/")[2] == "labels"
 
     def place(self, dataset: h5py.Dataset) -> Found:
-        labels, beside = dataset[()], dataset.parent
+        labels, beside = values_of(dataset), dataset.parent
         spacing, origin = (
-            numbers(beside[name][()]) if name in beside else None
+            None if item(beside, name) is None else numbers(stored(beside, name))
             for name in ("spacing", "origin")
         )
+        if labels.ndim < 3:
+            raise ValueError(f"labels of shape {labels.shape} have no samples")
         single = len(labels) == 1
         return Found(labels[0] if single else labels, spacing, origin, batch=not single)
 
@@ -119,10 +124,9 @@ class Permuted:
         order = dataset.attrs["permute_order"]
         text = order.decode() if isinstance(order, bytes) else str(order)
         if text.lower() not in ("zyx", "xyz"):
-            raise ValueError(
-                f"permute_order of {dataset.name} is {text!r}, not zyx or xyz"
-            )
-        labels = dataset[()]
+            told, name = brief(repr(text)), brief(dataset.name)
+            raise ValueError(f"permute_order of {name} is {told}, not zyx or xyz")
+        labels = values_of(dataset)
         return Found(labels.T if text.lower() == "zyx" else labels)
 
 
@@ -156,7 +160,7 @@ class Dream3D:
                 f"{voxels} voxels"
             )
         above = dataset.parent.parent
-        cells = dataset[()].reshape(self.dimensions[::-1])
+        cells = values_of(dataset).reshape(self.dimensions[::-1])
         if self.attributes:
             edges = (above.attrs.get(name) for name in ("_SPACING", "_ORIGIN"))
         else:
@@ -175,8 +179,4 @@ def numbers(values: object) -> tuple[float, ...]:
 
 
 def _simpl(group: h5py.Group, name: str) -> np.ndarray:
-    geometry = group[SIMPL]
-    if name not in geometry:
-        raise ValueError(f"{geometry.name} has no {name}")
-    values: np.ndarray = np.ravel(geometry[name][()])
-    return values
+    return np.ravel(stored(group, f"{SIMPL}/{name}"))

@@ -91,6 +91,11 @@ def _stack(wanted: Wanted, tiff: Any) -> Found:
     pages = {(page.shape, page.dtype, page.axes) for page in tiff.pages}
     if len(tiff.series) > 1 and len(pages) == 1 and tiff.pages[0].axes == "YX":
         return Found(tiff.asarray(key=slice(None)).T)  # written one by one
+    if len(tiff.series) == 1 and len(pages) > 1:  # which tifffile reads as the first
+        raise RefusedError(
+            f"{wanted.file} is said to be one stack, but has {len(pages)} kinds of "
+            "pages; expected one size and type"
+        )
     name, stack = _chosen(wanted, {str(k): s for k, s in enumerate(tiff.series)})
     axes, shape = stack.axes, tuple(stack.shape)
     if COLOUR in axes:

@@ -116,7 +116,11 @@ def _heard() -> Iterator[Any]:
         vtkOutputWindow.SetInstance(before)
 
 
-def _first(text: str) -> str:
-    """What is wrong, of a message that tells the line of VTK's source before."""
+def _first(said: str | bytes) -> str:
+    """What is wrong, of a message that tells the line of VTK's source before.
+
+    Bytes where a message repeats something of the file that is no text.
+    """
+    text = said if isinstance(said, str) else said.decode("utf-8", "replace")
     lines = [line for line in text.splitlines()[1:] if line.strip()]
     return lines[0].rpartition("): ")[2] if lines else text.strip()

@@ -1,0 +1,129 @@
+"""HDF5 as far as a file holds it itself, and one sentence for all that is wrong in it.
+
+A file can name others: by an external link, by a soft link through one, by an array
+that is put together from them, or by one whose numbers are their bytes. A file from
+elsewhere would then say which files of this machine are read. None of it is followed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lsml.brief import brief
+from lsml.memory import demand
+
+Item: TypeAlias = h5py.Group | h5py.Dataset
+
+# What h5py makes of damaged files, and what unexpected types make of the code after it.
+BROKEN = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+REFUSALS = (ValueError, MemoryError)
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[h5py.File]:
+    """The file, to be read; a refusal that begins with its path stays what it is.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    ValueError
+        A folder, no HDF5 file, or one that turns out to be damaged.
+    """
+    file = Path(path)
+    if not file.exists():
+        raise FileNotFoundError(f"{file} does not exist")
+    if file.is_dir():
+        raise ValueError(f"{file} is a folder; expected a file")
+    try:
+        with h5py.File(file, "r") as archive:
+            yield archive
+    except BROKEN as error:
+        if isinstance(error, REFUSALS) and str(error).startswith(str(file)):
+            raise
+        reason = brief(error)
+        raise ValueError(f"{file} is not a readable HDF5 file ({reason})") from None
+
+
+def item(group: h5py.Group, name: str) -> Item | None:
+    """What has that name, or path, in the file itself; None if nothing has.
+
+    Raises
+    ------
+    ValueError
+        It is a link that may lead elsewhere.
+    """
+    here: Any = group
+    for part in name.split("/"):
+        link = here.get(part, getlink=True) if isinstance(here, h5py.Group) else None
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(
+                f"{group.file.filename} has a link to {brief(link.path)} in the place "
+                f"of {brief(name)}; links are not followed"
+            )
+        here = here[part]
+    return here if isinstance(here, Item) else None
+
+
+def numbers(group: h5py.Group, name: str) -> NDArray[Any]:
+    """Of the array of that name.
+
+    Raises
+    ------
+    ValueError
+        There is none, or none that the file holds itself.
+    """
+    found = item(group, name)
+    if not isinstance(found, h5py.Dataset):
+        raise ValueError(f"{group.file.filename} has no array {brief(name)}")
+    return values_of(found)
+
+
+def values_of(dataset: h5py.Dataset) -> NDArray[Any]:
+    """All numbers of an array.
+
+    Raises
+    ------
+    ValueError
+        They lie in other files.
+    MemoryError
+        More than there is room for: a file of a few bytes can hold any number of zeros.
+    """
+    check_own(dataset)
+    what = f"{dataset.file.filename}: {brief(dataset.name)} of shape {dataset.shape}"
+    demand(dataset.nbytes, torch.device("cpu"), what)
+    return np.asarray(dataset[()])
+
+
+def check_own(dataset: h5py.Dataset) -> None:
+    """Refuse an array whose numbers lie in other files.
+
+    Raises
+    ------
+    ValueError
+        They do.
+    """
+    if dataset.is_virtual or dataset.external:
+        raise ValueError(
+            f"{dataset.file.filename} keeps the numbers of {brief(dataset.name)} in "
+            "other files, which are not read"
+        )
