@@ -109,6 +109,8 @@ def by_pillow(path: Path, found: Image) -> Any:
             pages = []
             for k in range(getattr(picture, "n_frames", 1)):
                 picture.seek(k)
+                if ";I" in str(picture.tile[0]):
+                    return None  # shown inverted, as a picture
                 pages.append(np.asarray(picture))
     except Exception:  # what it does not read it does not contradict
         return None
