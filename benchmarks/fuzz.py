@@ -22,7 +22,7 @@ from fuzzing.worker import TARGETS, serve
 from machine import description, now, write, write_json
 
 RESULTS = Path(__file__).parent / "results"
-SAVED = 500  # inputs after which the result is written
+SAVED = 100  # inputs after which the result is written
 KEPT = 12  # sentences of a target that the page shows
 MOST = 200  # and that the result keeps
 # Inputs of a whole run: more where one takes little.

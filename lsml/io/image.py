@@ -15,8 +15,8 @@ Labels: TypeAlias = Integer[np.ndarray, "..."] | Bool[np.ndarray, "..."]
 Kind: TypeAlias = tuple[np.dtype, tuple[int, ...]]
 Kinds: TypeAlias = Mapping[str, Kind]
 
-LISTED = 4  # arrays that an error names
-NAMED = 24  # characters of each name
+ROOM = 170  # characters for the arrays that an error names
+NAMED = 24  # characters of a type or shape
 
 
 @dataclass(frozen=True)
@@ -164,12 +164,15 @@ def image_like(kind: Kind) -> bool:
 
 
 def listed(kinds: Kinds) -> str:
-    """Names, types and shapes; at most four."""
-    some = list(kinds.items())[:LISTED]
-    words = [[brief(word, NAMED) for word in (name, *kind)] for name, kind in some]
-    shown = [f"{name} ({dtype} {shape})" for name, dtype, shape in words]
-    more = [f"{len(kinds) - LISTED} more"] if len(kinds) > LISTED else []
-    return ", ".join(shown + more) or "none at all"
+    """Names, types and shapes: the first, and more while there is room."""
+    shown: list[str] = []
+    for name, kind in kinds.items():
+        dtype, shape = (brief(word, NAMED) for word in kind)
+        text = f"{brief(name)} ({dtype} {shape})"
+        if shown and len(", ".join([*shown, text])) > ROOM:
+            return ", ".join([*shown, f"{len(kinds) - len(shown)} more"])
+        shown.append(text)
+    return ", ".join(shown) or "none at all"
 
 
 def unreadable(file: Path, what: str, error: object) -> ValueError:

@@ -34,6 +34,7 @@ BROKEN = (
 )
 
 REFUSALS = (ValueError, MemoryError)
+REASON = 180  # characters
 
 
 @contextmanager
@@ -58,7 +59,7 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
     except BROKEN as error:
         if isinstance(error, REFUSALS) and str(error).startswith(str(file)):
             raise
-        reason = brief(error)
+        reason = brief(error, REASON)
         raise ValueError(f"{file} is not a readable HDF5 file ({reason})") from None
 
 
