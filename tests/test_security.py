@@ -3,6 +3,7 @@
 import ast
 import io
 import zipfile
+import zlib
 from pathlib import Path
 
 import h5py
@@ -180,6 +181,47 @@ def test_zeros_that_do_not_fit_are_refused_with_their_number(tmp_path):
     assert path.stat().st_size < 10_000
     with pytest.raises(MemoryError, match=r"zeros\.h5: .* needs .* GB"):
         read_image(path)
+
+
+CHUNKS = [
+    ({"compression": "gzip"}, zlib.compress(b"abcd" * 3), 0),
+    ({"compression": "gzip"}, b"abcd", 1),
+    ({"compression": "gzip", "shuffle": True}, zlib.compress(b"abcd" * 3), 0),
+    ({"compression": "gzip", "fletcher32": True}, b"abcd", 0b11),
+    ({"compression": "lzf"}, b"\x02abc", 0),
+    ({"shuffle": True}, b"abcdefgh", 0),
+    ({}, b"abcdefgh", 0),
+]
+
+
+@pytest.mark.parametrize(("packing", "data", "mask"), CHUNKS)
+def test_what_is_missing_is_not_read_from_memory(tmp_path, packing, data, mask):
+    """HDF5 fills a short chunk with what lay there before: a secret, or nonsense."""
+    path = tmp_path / "image.h5"
+    with h5py.File(path, "w") as file:
+        made = file.create_dataset("labels", (4, 50), "i4", chunks=(4, 50), **packing)
+        made.id.write_direct_chunk((0, 0), data, mask)
+    with pytest.raises(ValueError, match=r"chunk at \(0, 0\) .* its 800 bytes"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("compression", [None, "gzip", "lzf"])
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("fletcher32", [False, True])
+def test_whole_chunks_are_read(tmp_path, compression, shuffle, fletcher32):
+    """Of every filter, random and constant, with parts of chunks at the ends."""
+    rng, path = np.random.default_rng(0), tmp_path / "image.h5"
+    for labels in (rng.integers(0, 2**31, (5, 70, 3)), np.zeros((5, 700), np.int16)):
+        with h5py.File(path, "w") as file:
+            file.create_dataset(
+                "labels",
+                data=labels,
+                chunks=(2, 30) + (2,) * (labels.ndim - 2),
+                compression=compression,
+                shuffle=shuffle,
+                fletcher32=fletcher32,
+            )
+        np.testing.assert_array_equal(read_image(path).labels, labels)
 
 
 # Text that names other files.

@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ import torch
 from fuzzing.arrays import ARRAYS
 from fuzzing.commands import COMMANDS
 from fuzzing.files import FILES, FileTarget
+from fuzzing.guided import GUIDED, guided
 from fuzzing.outcome import Outcome, judged
 from fuzzing.run_files import RUN_FILES
 from fuzzing.watch import Canary, limit_memory, silent, timed
@@ -39,9 +41,9 @@ class Worker(NamedTuple):
 
 
 def serve(
-    target: str, seed: int, first: int, count: int, folder: Path, tell: Tell
+    target: str, seed: int, first: int, tries: int, folder: Path, tell: Tell
 ) -> None:
-    """Try inputs ``first`` to ``first + count`` of a target."""
+    """Try inputs ``first`` to ``first + tries`` of a target."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     log = (folder / "log").open("w+b")
@@ -49,8 +51,9 @@ def serve(
         os.dup2(log.fileno(), stream)
     canary = Canary(folder, target in RUN_FILES | COMMANDS)
     worker = Worker(folder, tell, log.fileno(), canary)
-    part = arrays_part if target in ARRAYS else bytes_part
-    part(worker, target, seed, (first, count))
+    part = guided_part if target.startswith(GUIDED) else bytes_part
+    part = arrays_part if target in ARRAYS else part
+    part(worker, target, seed, (first, tries))
 
 
 def attempt(worker: Worker, action: Callable[[], str], path: str) -> Outcome:
@@ -73,12 +76,12 @@ def attempt(worker: Worker, action: Callable[[], str], path: str) -> Outcome:
 
 def arrays_part(worker: Worker, target: str, seed: int, span: tuple[int, int]) -> None:
     """Examples of hypothesis, which draws them from the seed of the part."""
-    first, count = span
+    first, tries = span
     place = [first]
 
     @hypothesis.seed(f"{target} {seed} {first}")
     @hypothesis.settings(
-        max_examples=count,
+        max_examples=tries,
         database=None,
         deadline=None,
         phases=[hypothesis.Phase.generate],
@@ -98,20 +101,45 @@ def arrays_part(worker: Worker, target: str, seed: int, span: tuple[int, int]) -
 
 def bytes_part(worker: Worker, target: str, seed: int, span: tuple[int, int]) -> None:
     """Files, each made of the number of the input alone."""
+    kind, seeds = prepared(worker, target)
+    for number in range(span[0], sum(span)):
+        name, data = drawn(kind, seeds, f"{target} {seed} {number}")
+        try_bytes(worker, kind, number, (name, data))
+
+
+def guided_part(worker: Worker, target: str, seed: int, span: tuple[int, int]) -> None:
+    """Files as atheris makes them, beginning with the valid ones."""
+    kind, seeds = prepared(worker, target.removeprefix(GUIDED))
+    numbers, suffix = count(span[0]), Path(min(seeds)).suffix
+
+    def one(data: bytes) -> None:
+        try_bytes(worker, kind, next(numbers), (f"x{suffix}", data))
+
+    guided(seeds, span[1], seed + span[0], worker.folder, one)
+
+
+def prepared(worker: Worker, target: str) -> tuple[FileTarget, Any]:
+    """A kind of file, valid ones, and a process that is ready."""
     kind = BYTES[target]
     seeds = kind.seeds(worker.folder)
     warm(kind, seeds, worker.folder)
     limit_memory()
-    for number in range(span[0], sum(span)):
-        name, data = drawn(kind, seeds, f"{target} {seed} {number}")
-        path = worker.folder / f"input{Path(name).suffix}"
-        path.write_bytes(data)
-        worker.tell({"begin": number, "input": name})
-        action = bound(kind, path)
-        outcome = attempt(worker, action, str(path))
-        if number % 200 == 0:
-            gc.collect()
-        worker.tell({"end": number, "kind": outcome.kind, "words": outcome.words})
+    return kind, seeds
+
+
+def try_bytes(
+    worker: Worker, kind: FileTarget, number: int, made: tuple[str, bytes]
+) -> None:
+    """Write a file, read it, and tell."""
+    path = worker.folder / f"input{Path(made[0]).suffix}"
+    path.write_bytes(made[1])
+    worker.tell({"begin": number, "input": made[0]})
+    outcome = attempt(worker, bound(kind, path), str(path))
+    if number % 200 == 0:
+        gc.collect()
+    kept = {"data": made[1][:4000].hex()} if outcome.kind == "finding" else {}
+    told = {"end": number, "kind": outcome.kind, "words": outcome.words}
+    worker.tell(told | kept)
 
 
 def drawn(kind: FileTarget, seeds: Any, key: str) -> tuple[str, bytes]:

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
@@ -32,6 +32,7 @@ from jaxtyping import Float, Int, UInt8
 
 from lsml.brief import brief
 from lsml.data.recipe import SPLITS
+from lsml.io.heaps import check_heaps
 from lsml.io.inside import check_own, item
 
 FORMAT = "lsml dataset 1"
@@ -115,6 +116,7 @@ def open_dataset(path: str | Path) -> h5py.File:
         raise FileNotFoundError(f"{source} does not exist")
     if source.is_dir():
         raise ValueError(f"{source} is a folder; expected a dataset in HDF5")
+    check_heaps(source)
     with explained(f"{source} is not a readable HDF5 file"):
         file = h5py.File(source, "r")
     try:
@@ -157,7 +159,7 @@ def explained(sentence: str) -> Iterator[None]:
 def _check(source: Path, file: h5py.File) -> None:
     with explained(f"{source} is not a readable HDF5 file"):
         found = file.attrs.get("format")
-        items = {name: item(file, name) for name in FIELDS}
+        items: Mapping[str, Any] = {name: item(file, name) for name in FIELDS}
     if not isinstance(found, str) or found != FORMAT:
         told = "none" if found is None else repr(found)
         raise ValueError(f"{source} has the format {told}; expected {FORMAT!r}")

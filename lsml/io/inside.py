@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from lsml.brief import brief
+from lsml.io.chunks import check_chunks
+from lsml.io.heaps import check_heaps
 from lsml.memory import demand
 
 Item: TypeAlias = h5py.Group | h5py.Dataset
@@ -54,6 +56,7 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
     if file.is_dir():
         raise ValueError(f"{file} is a folder; expected a file")
     try:
+        check_heaps(file)
         with h5py.File(file, "r") as archive:
             yield archive
     except BROKEN as error:
@@ -105,13 +108,14 @@ def values_of(dataset: h5py.Dataset) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        They lie in other files.
+        They lie in other files, or some are missing.
     MemoryError
         More than there is room for: a file of a few bytes can hold any number of zeros.
     """
     check_own(dataset)
     what = f"{dataset.file.filename}: {brief(dataset.name)} of shape {dataset.shape}"
     demand(dataset.nbytes, torch.device("cpu"), what)
+    check_chunks(dataset)
     return np.asarray(dataset[()])
 
 
