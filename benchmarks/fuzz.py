@@ -86,10 +86,11 @@ def process(
                 if said["inputs"] % SAVED == 0:
                     save()
         worker.join()
+        log = (Path(folder) / "log").read_text(errors="replace")[-2000:]
         if worker.exitcode and begun is None:
-            log = (Path(folder) / "log").read_text(errors="replace")[-2000:]
             raise RuntimeError(f"{target}: the worker failed outside of inputs: {log}")
-    return begun
+    ended = {"exitcode": worker.exitcode, "log": log}
+    return None if begun is None else begun | ended
 
 
 def received(end: Any) -> dict[str, Any] | None:
