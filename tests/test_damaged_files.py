@@ -190,6 +190,37 @@ def test_pages_that_differ_in_one_stack(tmp_path):
     refused(path, "one stack, but has 2 kinds of pages")
 
 
+@pytest.mark.parametrize("imagej", [False, True])
+def test_pages_that_lie_elsewhere(tmp_path, imagej):
+    """Stacks are read in one piece, so that a page of its own place was not seen."""
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "a.tif"
+    kind = {"imagej": True} if imagej else {"photometric": "minisblack"}
+    tifffile.imwrite(path, LABELS.astype(np.uint8), **kind)
+    assert read_image(path).labels.T.tolist() == LABELS.tolist()
+    with tifffile.TiffFile(path) as file:
+        place = file.pages[1].tags["StripOffsets"].valueoffset
+    data = bytearray(path.read_bytes())
+    data[place : place + 4] = (8).to_bytes(4, "big" if data[:2] == b"MM" else "little")
+    path.write_bytes(data)
+    refused(path, "its page 1 is not behind the one before")
+
+
+def test_pages_without_an_end(tmp_path):
+    """The last one names the first as the next."""
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "a.tif"
+    stack = LABELS.astype(np.uint8)
+    tifffile.imwrite(path, stack, photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(path) as file:
+        first, last = file.pages[0], file.pages[-1]
+        place = last.offset + 2 + 12 * len(last.tags)
+    data = bytearray(path.read_bytes())
+    data[place : place + 4] = first.offset.to_bytes(4, "little")
+    path.write_bytes(data)
+    refused(path, "TIFF file")
+
+
 # Descriptions of learned rules.
 
 
