@@ -78,5 +78,7 @@ def read_xdmf(wanted: Wanted) -> Found:
         )
     target = file.parent / names[0]
     if not target.is_file():
-        raise FileNotFoundError(f"{file} names {target}, which does not exist")
+        raise FileNotFoundError(
+            f"{file} names {brief(names[0])}, which does not exist beside it"
+        )
     return read_hdf5(wanted._replace(file=target))
