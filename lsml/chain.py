@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from lsml.rule import UpdateRule
 from lsml.schedule import Schedule
 
+MOST = 100  # links of a chain
+
 
 class Link(NamedTuple):
     """The name of a rule, and its steps if they are given."""
@@ -34,6 +36,8 @@ def parse(text: str) -> tuple[Link, ...]:
         Which part is wrong, and what was expected there.
     """
     parts = [part.strip() for part in text.split(">")]
+    if len(parts) > MOST:
+        raise ValueError(f"a rule of {len(parts)} parts; at most {MOST} make a chain")
     links = tuple(_link(text, part, i) for i, part in enumerate(parts, 1))
     if links[-1].steps is not None:
         raise ValueError(

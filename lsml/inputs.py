@@ -1,6 +1,7 @@
 """From what a user passes to rules, problems and starts, checked before any work."""
 
 from collections.abc import Callable, Mapping
+from math import inf, nan
 from numbers import Integral
 from pathlib import Path
 from typing import Any, SupportsFloat, TypeAlias, TypedDict
@@ -8,6 +9,7 @@ from typing import Any, SupportsFloat, TypeAlias, TypedDict
 import torch
 from torch import Tensor
 
+from lsml.brief import brief
 from lsml.chain import chained, parse
 from lsml.displacement_form import DisplacementForm
 from lsml.learned.checkpoint import Savable
@@ -111,7 +113,7 @@ def as_rule(
     if isinstance(rule, type) or not isinstance(rule, UpdateRule):
         raise ValueError(
             f"rule must be a name or an object with the UpdateRule interface, "
-            f"got {rule!r}"
+            f"got {brief(repr(rule))}"
         )
     if weights is not None:
         raise ValueError(
@@ -127,7 +129,8 @@ def named(name: str, weights: str | Path | None, problem: Problem) -> UpdateRule
         return RULES[name]()
     if name not in NAMES:
         known = ", ".join(sorted([*RULES, *NAMES]))
-        raise ValueError(f"rule {name!r} is unknown; choose one of {known}")
+        asked = brief(repr(name), 40)
+        raise ValueError(f"rule {asked} is unknown; choose one of {known}")
     learned = load_rule(name, weights, contrast=contrast_of(problem))
     specimen = problem.specimen()
     return learned if specimen is None else learned.to(specimen.mean.device)
@@ -213,7 +216,9 @@ def in_form(problem: Problem, form: str, rule: UpdateRule[Any]) -> Problem:
     In the strain form where a rule needs what the other one lacks.
     """
     if form not in FORMS:
-        raise ValueError(f"form {form!r} is unknown; choose one of {', '.join(FORMS)}")
+        raise ValueError(
+            f"form {brief(repr(form))} is unknown; choose one of {', '.join(FORMS)}"
+        )
     if not isinstance(problem, StrainForm | DisplacementForm):
         return problem
     strain = problem.strain.referred(rule.reference)
@@ -235,10 +240,21 @@ def check_limits(tol: object, max_iter: object) -> None:
     ValueError
         tol is not a positive number, or max_iter no whole number from 0.
     """
-    if not isinstance(tol, SupportsFloat) or not 0 < float(tol) < float("inf"):
-        raise ValueError(f"tol = {tol!r} must be positive and finite")
+    if not 0 < as_number(tol) < inf:
+        raise ValueError(f"tol = {brief(repr(tol))} must be positive and finite")
     if not isinstance(max_iter, Integral) or max_iter < 0:
-        raise ValueError(f"max_iter = {max_iter!r} must be a whole number, 0 or more")
+        told = brief(repr(max_iter))
+        raise ValueError(f"max_iter = {told} must be a whole number, 0 or more")
+
+
+def as_number(value: object) -> float:
+    """As Python has it; NaN of what is no single real number."""
+    if not isinstance(value, SupportsFloat):
+        return nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError):
+        return nan
 
 
 def as_start(x0: Field, problem: Problem) -> Tensor:
@@ -253,7 +269,8 @@ def as_start(x0: Field, problem: Problem) -> Tensor:
     try:
         field = torch.as_tensor(x0).to(like)
     except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"x0 must be a field of numbers, got {x0!r}") from None
+        told = brief(repr(x0))
+        raise ValueError(f"x0 must be a field of numbers, got {told}") from None
     b, c, *n = like.shape
     voxels = [b, c // problem.points, *n]
     if field.ndim == like.ndim + 1 and field.shape[1] == problem.points:

@@ -199,7 +199,7 @@ def test_options_are_held_against_the_command(folder, change, expected):
         ({"command": "run"}, "command 'run' cannot be run from a file"),
         ({"command": "data x"}, "command 'data x' is unknown"),
         ({"command": 3}, "command must be a text"),
-        ({"threads": -1}, "threads = -1 must not be negative"),
+        ({"threads": -1}, "threads = -1 must be from 0 to 1024"),
         ({"options": 3}, "options must be a table"),
         ({"options": {}}, "file is missing from [options]"),
     ],

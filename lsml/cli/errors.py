@@ -13,6 +13,7 @@ import torch
 import typer
 
 from lsml.atomic import check_target
+from lsml.brief import one_line
 from lsml.cli.screen import say
 
 NOT_CONVERGED, BAD_INPUT, INTERRUPTED = 1, 2, 130  # the last as shells have it
@@ -33,7 +34,7 @@ def sentence_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = "" if error.filename is None else f"{error.filename}: "
         text = f"{where}{error.strerror}"
-    return " ".join(text.split()) or type(error).__name__
+    return one_line(text) or type(error).__name__
 
 
 @contextmanager

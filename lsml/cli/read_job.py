@@ -9,6 +9,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+from lsml.brief import brief, spelled
 from lsml.cli.job import LISTED, Job, Value, sha256_of, split_name
 from lsml.extras import needed
 
@@ -19,6 +20,8 @@ SECTIONS = {
     "sha256": dict,
     "versions": dict,
 }
+TEXTS = ("sha256", "versions")
+MOST_THREADS = 1024
 CALLED: Mapping[type, str] = {
     bool: "true or false",
     int: "a whole number",
@@ -63,19 +66,34 @@ def read_job(path: Path) -> Job:
     if path.is_dir():
         raise ValueError(f"{path} is a folder; expected a run file")
     said = reader(path)
-    refuse_unknown(said, SECTIONS, str(path))
-    for name, kind in SECTIONS.items():
-        if name in said and not fits(said[name], kind):
-            raise ValueError(f"{path}: {name} must be {CALLED[kind]}")
-    if "command" not in said:
-        raise ValueError(f"{path}: command is missing, such as command = 'solve'")
+    check_sections(said, path)
     threads = int(said.get("threads", 0))
-    if threads < 0:
-        raise ValueError(f"{path}: threads = {threads} must not be negative")
     options, sha256, versions = (
         said.get(name, {}) for name in ("options", "sha256", "versions")
     )
     return Job(said["command"], options, sha256, versions, threads)
+
+
+def check_sections(said: Mapping[str, Any], path: Path) -> None:
+    """Refuse a key at the top that is unknown, missing or of the wrong type.
+
+    Raises
+    ------
+    ValueError
+        Which.
+    """
+    refuse_unknown(said, SECTIONS, str(path))
+    for name, kind in SECTIONS.items():
+        if name in said and not fits(said[name], kind):
+            raise ValueError(f"{path}: {name} must be {CALLED[kind]}")
+    for name in TEXTS:
+        if not all(isinstance(text, str) for text in said.get(name, {}).values()):
+            raise ValueError(f"{path}: {name} must be a table of texts")
+    if "command" not in said:
+        raise ValueError(f"{path}: command is missing, such as command = 'solve'")
+    if not 0 <= said.get("threads", 0) <= MOST_THREADS:
+        told = spelled(said["threads"])
+        raise ValueError(f"{path}: threads = {told} must be from 0 to {MOST_THREADS}")
 
 
 def arguments(job: Job, path: Path, command: Callable[..., object]) -> dict[str, Any]:
@@ -129,7 +147,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> No
             hint = (
                 f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
             )
-            raise ValueError(f"{where} has the unknown key {key!r}; {hint}")
+            raise ValueError(f"{where} has the unknown key {spelled(key)}; {hint}")
 
 
 def fits(value: object, kind: type) -> bool:
@@ -138,6 +156,8 @@ def fits(value: object, kind: type) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
+    if kind is dict:
+        return isinstance(value, dict) and all(isinstance(key, str) for key in value)
     return isinstance(value, str if kind is Path else kind)
 
 
@@ -146,13 +166,22 @@ def converted(value: Value, parameter: Parameter, where: str) -> Any:
     kind = parameter.kind
     if not parameter.many:
         if not fits(value, kind):
-            raise ValueError(f"{where} must be {CALLED[kind]}, not {value!r}")
-        return kind(value)
+            raise ValueError(f"{where} must be {CALLED[kind]}, not {spelled(value)}")
+        return _as(kind, value, where)
     if kind is Path and fits(value, kind):  # one, as where a command takes one only
         value = [value]  # type: ignore[list-item]
     if not isinstance(value, list) or not all(fits(each, kind) for each in value):
-        raise ValueError(f"{where} must be a list, each {CALLED[kind]}, not {value!r}")
-    return [kind(each) for each in value]
+        raise ValueError(
+            f"{where} must be a list, each {CALLED[kind]}, not {spelled(value)}"
+        )
+    return [_as(kind, each, where) for each in value]
+
+
+def _as(kind: type, value: Any, where: str) -> Any:
+    try:
+        return kind(value)
+    except OverflowError:
+        raise ValueError(f"{where} must be {CALLED[kind]} below 1e308") from None
 
 
 def placed(value: Any, name: str, folder: Path) -> Any:
@@ -192,8 +221,8 @@ def check_files(job: Job, path: Path) -> None:
 def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except ValueError as error:  # of letters, or of TOML
-        raise ValueError(f"{path} is not readable TOML ({error})") from None
+    except (ValueError, RecursionError) as error:  # of letters, or of TOML
+        raise ValueError(f"{path} is not readable TOML ({brief(error)})") from None
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -201,10 +230,9 @@ def _yaml(path: Path) -> dict[str, Any]:
         import yaml
     try:
         said = yaml.safe_load(path.read_text("utf-8"))
-    except (ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} is not readable YAML ({reason})") from None
-    if not isinstance(said, dict) or not all(isinstance(key, str) for key in said):
+    except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} is not readable YAML ({brief(error)})") from None
+    if not isinstance(said, dict) or not fits(said, dict):
         raise ValueError(f"{path} must be a table of names and values")
     return said
 

@@ -11,6 +11,7 @@ import torch
 import typer
 from typer.core import TyperGroup
 
+from lsml.brief import brief, spelled
 from lsml.cli.context import Context
 from lsml.cli.job import OUTPUTS, Job, versions
 from lsml.cli.options import Json, Overwrite
@@ -60,7 +61,8 @@ def found(ctx: Context, job: Job, file: Path) -> Any:
         if word not in known:
             near = get_close_matches(word, known, 1, 0.4)
             hint = f"did you mean {near[0]!r}?" if near else "lsml --help has them all"
-            raise ValueError(f"{file}: command {job.command!r} is unknown; {hint}")
+            told = spelled(job.command)
+            raise ValueError(f"{file}: command {told} is unknown; {hint}")
         here = type(here)(known[word], parent=here, info_name=word)
     if isinstance(here.command, TyperGroup) or here.command is ctx.command:
         raise ValueError(f"{file}: command {job.command!r} cannot be run from a file")
@@ -98,7 +100,7 @@ def tell_versions(job: Job, file: Path) -> None:
                 "%s was written by %s %s, this is %s: numbers may differ by rounding",
                 file,
                 name,
-                then,
+                brief(then),
                 now[name],
             )
 

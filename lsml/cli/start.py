@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import h5py
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -11,6 +9,7 @@ from torch import Tensor
 from lsml.discretization import Words
 from lsml.grid import Grid
 from lsml.io.content import called
+from lsml.io.inside import numbers, opened
 from lsml.problem import Problem
 from lsml.strain_form import StrainForm
 from lsml.typing import Field
@@ -54,10 +53,10 @@ def _read(
         raise FileNotFoundError(f"--start {path} does not exist")
     names = called("displacement", words), called("mean_strain", words)
     try:
-        with h5py.File(path) as file:
+        with opened(path) as file:
             rows = (slice(None), slice(None), grid.rows)
-            found = [np.asarray(file[names[0]][rows]), np.asarray(file[names[1]])]
-    except (OSError, KeyError, TypeError, ValueError):
+            found = [numbers(file, names[0], rows), numbers(file, names[1])]
+    except ValueError:
         raise ValueError(
             f"--start {path} is no result of lsml solve: it must be HDF5 with "
             f"{' and '.join(names)}"

@@ -28,13 +28,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from lsml.brief import brief
 from lsml.data.recipe import SPLITS
+from lsml.io.heaps import check_heaps
+from lsml.io.inside import check_own, item
 
 FORMAT = "lsml dataset 1"
 VERSION = "v110"  # of HDF5, whose indices of chunks are the first with checksums
@@ -128,6 +131,7 @@ def open_dataset(path: str | Path) -> h5py.File:
         raise FileNotFoundError(f"{source} does not exist")
     if source.is_dir():
         raise ValueError(f"{source} is a folder; expected a dataset in HDF5")
+    check_heaps(source)
     with explained(f"{source} is not a readable HDF5 file"):
         file = h5py.File(source, "r")
     try:
@@ -164,15 +168,14 @@ def explained(sentence: str) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{sentence} ({reason})") from None
+        raise ValueError(f"{sentence} ({brief(error)})") from None
 
 
 def _check(source: Path, file: h5py.File) -> None:
     with explained(f"{source} is not a readable HDF5 file"):
         found = file.attrs.get("format")
         digest = file.attrs.get(DIGEST)
-        items = {name: file.get(name) for name in FIELDS}
+        items: Mapping[str, Any] = {name: item(file, name) for name in FIELDS}
     if not isinstance(found, str) or found != FORMAT:
         told = "none" if found is None else repr(found)
         raise ValueError(f"{source} has the format {told}; expected {FORMAT!r}")
@@ -182,6 +185,8 @@ def _check(source: Path, file: h5py.File) -> None:
             f"{source} has no dataset {', '.join(missing)}; "
             f"expected {', '.join(FIELDS)}"
         )
+    for dataset in items.values():
+        check_own(dataset)
     labels, strain = items["labels"].shape, items["strain"].shape
     components = len(header_of(file).components)
     fits = len(labels) in (3, 4) and strain == (labels[0], components, *labels[1:])

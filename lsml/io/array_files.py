@@ -1,14 +1,14 @@
 """Arrays without a geometry: NumPy's `.npy` and `.npz`, and raw bytes."""
 
-import zipfile
 from math import prod
 from pathlib import Path
 
 import numpy as np
 
+from lsml.brief import brief
 from lsml.io.image import Found, Kind, Raw, Wanted, choose, image_like, unreadable
 
-UNREADABLE = (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, KeyError)
+EDGES = ("spacing", "origin")  # of lsml's archives
 
 
 def read_npy(wanted: Wanted) -> Found:
@@ -23,7 +23,7 @@ def read_npy(wanted: Wanted) -> Found:
     check_single(wanted)
     try:
         whole = np.lib.format.open_memmap(file, mode="r")
-    except UNREADABLE as error:
+    except Exception as error:  # of the parser of Python too
         raise unreadable(file, "NumPy array", error) from None
     index, n = wanted.part(whole.shape)
     return Found(np.array(whole[index]), n=n)
@@ -56,39 +56,58 @@ def read_npz(wanted: Wanted) -> Found:
     with file.open("rb") as stream:  # NumPy leaves it open where the file is broken
         try:
             archive = np.load(stream, allow_pickle=False)
-        except UNREADABLE as error:
+        except Exception as error:  # of zip and of the parser of Python too
             raise unreadable(file, "NumPy archive", error) from None
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise ValueError(f"{file} is not a readable NumPy archive (a bare array)")
-        kinds = {name: _kind(archive, name) for name in archive.files}
+        kinds = {name: _kind(file, archive, name) for name in archive.files}
         images = [name for name, kind in kinds.items() if image_like(kind)]
         name = choose(file, kinds, wanted.dataset, images)
-        try:
-            labels: np.ndarray = archive[name]
-        except UNREADABLE as error:
-            raise unreadable(file, "NumPy archive", error) from None
-        spacing, origin = (_edges(archive, n) for n in ("spacing", "origin"))
+        labels = _array(file, archive, name)
+        known = [n for n in EDGES if n in kinds and len(kinds[n][1]) == 1]
+        edges = {n: _edges(file, _array(file, archive, n)) for n in known}
+    spacing, origin = edges.get("spacing"), edges.get("origin")
     return Found(labels, spacing, origin, name, batch=_is_batch(labels, spacing))
 
 
-def _edges(archive: "np.lib.npyio.NpzFile", name: str) -> tuple[float, ...] | None:
+def _edges(file: Path, values: np.ndarray) -> tuple[float, ...]:
     """Numbers beside the labels, as lsml writes them."""
-    if name not in archive.files or len(_kind(archive, name)[1]) != 1:
-        return None
-    return tuple(float(h) for h in archive[name])
+    if values.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{file} has a spacing or origin of type {brief(values.dtype)}; expected "
+            "numbers"
+        )
+    return tuple(values.astype(float).tolist())
 
 
 def _is_batch(labels: np.ndarray, spacing: tuple[float, ...] | None) -> bool:
     return spacing is not None and labels.ndim == len(spacing) + 1
 
 
-def _kind(archive: "np.lib.npyio.NpzFile", name: str) -> Kind:
-    """Of one array; an object array is listed but not read."""
+def _kind(file: Path, archive: "np.lib.npyio.NpzFile", name: str) -> Kind:
+    """Of one array; what cannot be read is listed as an object."""
     try:
-        array = archive[name]
-    except UNREADABLE:
+        array = _array(file, archive, name)
+    except ValueError:
         return np.dtype(object), ()
     return array.dtype, array.shape
+
+
+def _array(file: Path, archive: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
+    """A member that is an array.
+
+    Raises
+    ------
+    ValueError
+        It is not, or cannot be decoded.
+    """
+    try:
+        array = archive[name]
+    except Exception as error:  # decoders and parsers raise more than can be counted
+        raise unreadable(file, "NumPy archive", error) from None
+    if not isinstance(array, np.ndarray):
+        raise unreadable(file, "NumPy archive", f"{name} is no array")
+    return array
 
 
 def raw_layout(text: str) -> Raw:
@@ -115,8 +134,9 @@ def raw_layout(text: str) -> Raw:
         or raw.dtype.kind not in "iub"
     ):
         raise ValueError(
-            f"the raw layout {text!r} must be 2 or 3 numbers of voxels and an integer "
-            "type between commas, then F if x runs fastest, such as 64,64,32,uint8,F"
+            f"the raw layout {brief(repr(text), 40)} must be 2 or 3 numbers of voxels "
+            "and an integer type between commas, then F if x runs fastest, such as "
+            "64,64,32,uint8,F"
         )
     return raw
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 import torch
 from torch import Tensor
 
 from lsml.atomic import replacing
+from lsml.brief import brief
+from lsml.io.inside import numbers, opened
 from lsml.io.solved import array
 
 
@@ -48,15 +49,12 @@ def read_tensors(path: str | Path, form: str, owner: str) -> dict[str, Tensor] |
     """
     if not Path(path).exists():
         return None
-    try:
-        with h5py.File(path, "r") as file:
-            found, whose = file.attrs.get("format"), file.attrs.get("owner")
-            data = {} if found != form else _tensors(file)
-    except (OSError, KeyError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"{path} cannot be read as HDF5: {reason}") from None
+    with opened(path) as file:
+        found, whose = file.attrs.get("format"), file.attrs.get("owner")
+        data = {} if found != form else _tensors(file)
     if found != form:
-        raise ValueError(f"{path} has the format {found!r}, expected {form!r}")
+        told = brief(repr(found))
+        raise ValueError(f"{path} has the format {told}, expected {form!r}")
     if whose != owner:
         raise ValueError(
             f"{path} was written for another problem, rule, tolerance or limit: name "
@@ -66,7 +64,7 @@ def read_tensors(path: str | Path, form: str, owner: str) -> dict[str, Tensor] |
 
 
 def _tensors(file: h5py.File) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(np.asarray(file[name])) for name in file}
+    return {name: torch.from_numpy(numbers(file, name)) for name in file}
 
 
 def fingerprint(*things: object) -> str:

@@ -2,13 +2,14 @@
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
+from pathlib import Path
 
 import h5py
 
+from lsml.brief import brief
 from lsml.io.hdf5_layouts import layout_of
 from lsml.io.image import Found, Kind, Wanted, choose, image_like, unreadable
-
-UNREADABLE = (ValueError, OSError, EOFError, MemoryError, KeyError, RuntimeError)
+from lsml.io.inside import opened
 
 
 def read_hdf5(wanted: Wanted) -> Found:
@@ -19,11 +20,7 @@ def read_hdf5(wanted: Wanted) -> Found:
     ValueError
         Not HDF5, no or several label images, or one that its layout does not allow.
     """
-    try:
-        opened = h5py.File(wanted.file, "r")
-    except UNREADABLE as error:
-        raise unreadable(wanted.file, "HDF5 file", error) from None
-    with opened as archive:
+    with opened(wanted.file) as archive:
         return _image(wanted, archive)
 
 
@@ -39,10 +36,7 @@ def _image(wanted: Wanted, archive: h5py.File) -> Found:
     name = choose(file, kinds, wanted.dataset, images, first)
     dataset = found[name]
     layout = layouts.get(name) or layout_of(dataset)
-    try:
-        return layout.place(dataset, wanted)._replace(dataset=name, layout=layout.words)
-    except UNREADABLE as error:
-        raise unreadable(file, "HDF5 file", error) from None
+    return layout.place(dataset, wanted)._replace(dataset=name, layout=layout.words)
 
 
 def _datasets(archive: h5py.File) -> Mapping[str, h5py.Dataset]:
@@ -76,9 +70,15 @@ def read_xdmf(wanted: Wanted) -> Found:
     names = sorted({text.partition(":")[0] for text in texts if ".h5:" in text})
     if len(names) != 1:
         raise ValueError(
-            f"{file} names {', '.join(names) or 'no'} HDF5 files; expected one"
+            f"{file} names {brief(', '.join(names) or 'no')} HDF5 files; expected one"
+        )
+    if Path(names[0]).name != names[0]:
+        raise ValueError(
+            f"{file} names {brief(names[0])}, which is not beside it; give that file"
         )
     target = file.parent / names[0]
     if not target.is_file():
-        raise FileNotFoundError(f"{file} names {target}, which does not exist")
+        raise FileNotFoundError(
+            f"{file} names {brief(names[0])}, which does not exist beside it"
+        )
     return read_hdf5(wanted._replace(file=target))

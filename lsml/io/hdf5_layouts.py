@@ -20,7 +20,10 @@ from typing import Protocol, runtime_checkable
 import h5py
 import numpy as np
 
+from lsml.brief import brief
 from lsml.io.image import Found, Wanted
+from lsml.io.inside import item, values_of
+from lsml.io.inside import numbers as stored
 
 SIMPL = "_SIMPL_GEOMETRY"
 
@@ -64,7 +67,7 @@ def layout_of(dataset: h5py.Dataset) -> Layout:
     if "permute_order" in dataset.attrs:
         return Permuted()
     above = group.parent
-    if isinstance(above.get(SIMPL), h5py.Group):
+    if isinstance(item(above, SIMPL), h5py.Group):
         return Dream3D(_whole(_simpl(above, "DIMENSIONS")), False)
     if "_DIMENSIONS" in above.attrs:
         return Dream3D(_whole(above.attrs["_DIMENSIONS"]), True)
@@ -83,7 +86,7 @@ class Plain:
 
     def place(self, dataset: h5py.Dataset, wanted: Wanted) -> Found:
         index, n = wanted.part(dataset.shape)
-        return Found(dataset[index], n=n)
+        return Found(values_of(dataset, index), n=n)
 
 
 @dataclass(frozen=True)
@@ -98,11 +101,13 @@ class Own:
 
     def place(self, dataset: h5py.Dataset, wanted: Wanted) -> Found:
         index, n = wanted.part(dataset.shape, dataset.ndim - 1)
-        labels, beside = dataset[index], dataset.parent
+        labels, beside = values_of(dataset, index), dataset.parent
         spacing, origin = (
-            numbers(beside[name][()]) if name in beside else None
+            None if item(beside, name) is None else numbers(stored(beside, name))
             for name in ("spacing", "origin")
         )
+        if labels.ndim < 3:
+            raise ValueError(f"labels of shape {labels.shape} have no samples")
         single = len(labels) == 1
         labels = labels[0] if single else labels
         return Found(labels, spacing, origin, batch=not single, n=n)
@@ -122,12 +127,11 @@ class Permuted:
         order = dataset.attrs["permute_order"]
         text = order.decode() if isinstance(order, bytes) else str(order)
         if text.lower() not in ("zyx", "xyz"):
-            raise ValueError(
-                f"permute_order of {dataset.name} is {text!r}, not zyx or xyz"
-            )
+            told, name = brief(repr(text)), brief(dataset.name)
+            raise ValueError(f"permute_order of {name} is {told}, not zyx or xyz")
         step = -1 if text.lower() == "zyx" else 1
         index, n = wanted.part(dataset.shape[::step])
-        labels = dataset[index[::step]]
+        labels = values_of(dataset, index[::step])
         return Found(labels.T if step < 0 else labels, n=n)
 
 
@@ -162,7 +166,7 @@ class Dream3D:
             )
         above = dataset.parent.parent
         index, n = wanted.part(self.dimensions, len(self.dimensions))
-        cells = dataset[index[::-1]]
+        cells = values_of(dataset, index[::-1])
         cells = cells.reshape(cells.shape[: len(index)])
         if self.attributes:
             edges = (above.attrs.get(name) for name in ("_SPACING", "_ORIGIN"))
@@ -182,8 +186,4 @@ def numbers(values: object) -> tuple[float, ...]:
 
 
 def _simpl(group: h5py.Group, name: str) -> np.ndarray:
-    geometry = group[SIMPL]
-    if name not in geometry:
-        raise ValueError(f"{geometry.name} has no {name}")
-    values: np.ndarray = np.ravel(geometry[name][()])
-    return values
+    return np.ravel(stored(group, f"{SIMPL}/{name}"))

@@ -9,11 +9,14 @@ import numpy as np
 from jaxtyping import Bool, Integer
 from numpy.typing import NDArray
 
+from lsml.brief import brief
+
 Labels: TypeAlias = Integer[np.ndarray, "..."] | Bool[np.ndarray, "..."]
 Kind: TypeAlias = tuple[np.dtype, tuple[int, ...]]
 Kinds: TypeAlias = Mapping[str, Kind]
 
-LISTED = 10  # arrays that an error names
+ROOM = 170  # characters for the arrays that an error names
+NAMED = 24  # characters of a type or shape
 
 
 @dataclass(frozen=True)
@@ -185,7 +188,8 @@ def _named(file: Path, kinds: Kinds, dataset: str, images: Sequence[str]) -> str
     for found in (ends, inside):
         if len(found) == 1:
             return found[0]
-    raise ValueError(f"{file} has no dataset {dataset!r}; it has {listed(kinds)}")
+    wanted = brief(repr(dataset))
+    raise ValueError(f"{file} has no dataset {wanted}; it has {listed(kinds)}")
 
 
 def image_like(kind: Kind) -> bool:
@@ -195,14 +199,17 @@ def image_like(kind: Kind) -> bool:
 
 
 def listed(kinds: Kinds) -> str:
-    """Names, types and shapes; at most ten."""
-    some = list(kinds.items())[:LISTED]
-    shown = [f"{name} ({t} {shape})" for name, (t, shape) in some]
-    more = [f"{len(kinds) - LISTED} more"] if len(kinds) > LISTED else []
-    return ", ".join(shown + more) or "none at all"
+    """Names, types and shapes: the first, and more while there is room."""
+    shown: list[str] = []
+    for name, kind in kinds.items():
+        dtype, shape = (brief(word, NAMED) for word in kind)
+        text = f"{brief(name)} ({dtype} {shape})"
+        if shown and len(", ".join([*shown, text])) > ROOM:
+            return ", ".join([*shown, f"{len(kinds) - len(shown)} more"])
+        shown.append(text)
+    return ", ".join(shown) or "none at all"
 
 
 def unreadable(file: Path, what: str, error: object) -> ValueError:
     """A file that is not what it says, in one sentence."""
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return ValueError(f"{file} is not a readable {what} ({reason})")
+    return ValueError(f"{file} is not a readable {what} ({brief(error)})")

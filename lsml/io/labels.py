@@ -66,7 +66,7 @@ def read_image(
     image = READERS[wanted.file.suffix.lower()](wanted).image(wanted)
     if spacing is not None:
         return replace(image, spacing=tuple(spacing))
-    _check_spacing(wanted.file, image.spacing)
+    _check_edges(wanted.file, image)
     return image
 
 
@@ -99,7 +99,13 @@ def _check_file(wanted: Wanted) -> None:
         )
 
 
-def _check_spacing(file: Path, spacing: Sequence[float] | None) -> None:
+def _check_edges(file: Path, image: Image) -> None:
+    spacing, axes = image.spacing, len(image.shape)
+    for edges, name in ((spacing, "voxel edges"), (image.origin, "an origin")):
+        if edges is not None and len(edges) != axes:
+            raise ValueError(
+                f"{file} has {name} for {len(edges)} axes and an image of {axes}"
+            )
     if spacing is not None and not all(isfinite(h) and h > 0 for h in spacing):
         shown = ", ".join(f"{h:g}" for h in spacing)
         raise ValueError(

@@ -1,7 +1,6 @@
 """What a result file holds, read back with h5py alone."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,14 +9,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from lsml.brief import brief
 from lsml.io.content import Content
 from lsml.io.cut import in_memory
+from lsml.io.inside import item, opened, values_of
 from lsml.state import Status
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 FORMATS = ("lsml solution 1", "lsml stiffness 1")
-BROKEN = (OSError, KeyError, ValueError, TypeError, RuntimeError)
 APART = ("labels", "spacing", "status", "iterates")  # neither a field nor a number
 PROVENANCE = "provenance"
 VIEWS = "xdmf"  # the fields once more, in the order of XDMF
@@ -77,7 +77,7 @@ def groups(path: str | Path) -> list[str]:
     ValueError
         It is no HDF5 file, or holds no result of lsml.
     """
-    with _opened(Path(path)) as file:
+    with opened(path) as file:
         return _groups(Path(path), file)
 
 
@@ -93,7 +93,7 @@ def read_saved(path: str | Path, group: str | None = None) -> Saved:
         several and none is named.
     """
     path = Path(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         name = _chosen(path, _groups(path, file), group)
         return _saved(path, name, _content(file[name] if name else file))
 
@@ -107,7 +107,7 @@ def read_content(path: str | Path, group: str | None = None) -> Content:
         As :func:`read_saved`.
     """
     path = Path(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         name = _chosen(path, _groups(path, file), group)
         return _content(file[name] if name else file)
 
@@ -118,27 +118,6 @@ def holds_results(path: str | Path) -> bool:
         return bool(groups(path))
     except (OSError, ValueError):
         return False
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    """The file; what h5py finds wrong with it becomes one sentence."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist")
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; expected a file")
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except ContentError:
-        raise
-    except BROKEN as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} is not a readable HDF5 file ({reason})") from None
-
-
-class ContentError(ValueError):
-    """A readable file that does not hold what was asked for."""
 
 
 def _groups(path: Path, file: h5py.File) -> list[str]:
@@ -155,8 +134,8 @@ def _groups(path: Path, file: h5py.File) -> list[str]:
     known = [name for name, form in found.items() if form in FORMATS]
     if not known:
         form = next(iter(found.values()), None)
-        has = "no format" if form is None else f"the format {form!r}"
-        raise ContentError(
+        has = "no format" if form is None else f"the format {brief(repr(form))}"
+        raise ValueError(
             f"{path} holds no result of lsml: it has {has}, expected "
             f"{' or '.join(map(repr, FORMATS))}"
         )
@@ -166,15 +145,16 @@ def _groups(path: Path, file: h5py.File) -> list[str]:
 def _chosen(path: Path, known: list[str], group: str | None) -> str:
     if group is None:
         if len(known) > 1:
-            raise ContentError(
+            raise ValueError(
                 f"{path} holds {len(known)} results, name one of the groups "
-                f"{', '.join(known)}"
+                f"{brief(', '.join(known))}"
             )
         return known[0]
     name = group.strip("/")
     if name not in known:
-        there = ", ".join(known) if known != [""] else "one result, at its root"
-        raise ContentError(f"{path} has no result in a group {name!r}; it has {there}")
+        there = brief(", ".join(known)) if known != [""] else "one result, at its root"
+        asked = brief(repr(name))
+        raise ValueError(f"{path} has no result in a group {asked}; it has {there}")
     return name
 
 
@@ -222,7 +202,7 @@ def _datasets(group: h5py.Group) -> Arrays:
     def note(name: str, item: object) -> None:
         top = name.partition("/")[0]
         if isinstance(item, h5py.Dataset) and top not in (PROVENANCE, VIEWS):
-            arrays[name] = np.asarray(item[()])
+            arrays[name] = values_of(item)
 
     group.visititems(note)
     return arrays
@@ -245,9 +225,11 @@ def _voxels(values: NDArray[Any], ndim: int, ahead: int) -> NDArray[Any]:
 
 
 def _provenance(group: h5py.Group) -> dict[str, str]:
-    if PROVENANCE not in group:
+    said = item(group, PROVENANCE)
+    if not isinstance(said, h5py.Group):
         return {}
-    stored = {k: v.asstr()[()] for k, v in group[PROVENANCE].items()}
+    texts = {name: item(said, name) for name in said}
+    stored = {k: str(v.asstr()[()]) for k, v in texts.items() if v is not None}
     order = [*ENTRIES, *(k for k in stored if k not in ENTRIES)]
     return {k: stored[k] for k in order if k in stored}
 

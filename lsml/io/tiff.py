@@ -87,10 +87,16 @@ def _heard() -> Iterator[Complaints]:
 
 
 def _stack(wanted: Wanted, tiff: Any) -> Found:
+    _check_pages(tiff)
     _check_whole(wanted.file, tiff)
     pages = {(page.shape, page.dtype, page.axes) for page in tiff.pages}
     if len(tiff.series) > 1 and len(pages) == 1 and tiff.pages[0].axes == "YX":
         return Found(tiff.asarray(key=slice(None)).T)  # written one by one
+    if len(tiff.series) == 1 and len(pages) > 1:  # which tifffile reads as the first
+        raise RefusedError(
+            f"{wanted.file} is said to be one stack, but has {len(pages)} kinds of "
+            "pages; expected one size and type"
+        )
     name, stack = _chosen(wanted, {str(k): s for k, s in enumerate(tiff.series)})
     axes, shape = stack.axes, tuple(stack.shape)
     if COLOUR in axes:
@@ -103,6 +109,7 @@ def _stack(wanted: Wanted, tiff: Any) -> Found:
             f"{wanted.file} has the axes {axes} of shape {shape}; expected YX pages, "
             "or a stack of them"
         )
+    _check_order(tiff, stack)
     labels = stack.asarray().T
     return Found(labels, _spacing(tiff, labels.ndim), dataset=name)
 
@@ -116,6 +123,27 @@ def _chosen(wanted: Wanted, stacks: Mapping[str, Any]) -> tuple[str, Any]:
     except ValueError as error:
         raise RefusedError(str(error)) from None
     return name if len(stacks) > 1 else "", stacks[name]
+
+
+def _check_pages(tiff: Any) -> None:
+    """Refuse pages without an end, each of which names the next."""
+    seen: set[int] = set()
+    for page in tiff.pages:
+        if page.offset in seen:
+            raise EOFError("its pages come back to one that was before")
+        seen.add(page.offset)
+
+
+def _check_order(tiff: Any, stack: Any) -> None:
+    """Refuse pages that lie elsewhere than tifffile takes them to be.
+
+    It reads stacks of ImageJ and its own in one piece, whatever later pages say.
+    """
+    if len(tiff.series) > 1 or stack.dataoffset is None:
+        return
+    for k, page in enumerate(tiff.pages):
+        if page.dataoffsets[0] != stack.dataoffset + k * page.nbytes:
+            raise EOFError(f"its page {k} is not behind the one before")
 
 
 def _check_whole(file: Path, tiff: Any) -> None:

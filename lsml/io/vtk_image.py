@@ -8,6 +8,7 @@ in ``labels``. A grid with one layer of points in z is a 2-D image.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,8 @@ def _arrays(attributes: Any, shape: tuple[int, ...]) -> Mapping[str, Array]:
         array = attributes.GetArray(k)  # None for text
         if array is not None and array.GetNumberOfComponents() == 1:
             name = array.GetName() or f"array {k}"
+            if array.GetNumberOfTuples() != prod(shape):
+                continue  # cut off, or of other cells
             found[name] = vtk_to_numpy(array).reshape(shape, order="F").copy()
     return found
 
@@ -116,7 +119,11 @@ def _heard() -> Iterator[Any]:
         vtkOutputWindow.SetInstance(before)
 
 
-def _first(text: str) -> str:
-    """What is wrong, of a message that tells the line of VTK's source before."""
+def _first(said: str | bytes) -> str:
+    """What is wrong, of a message that tells the line of VTK's source before.
+
+    Bytes where a message repeats something of the file that is no text.
+    """
+    text = said if isinstance(said, str) else said.decode("utf-8", "replace")
     lines = [line for line in text.splitlines()[1:] if line.strip()]
     return lines[0].rpartition("): ")[2] if lines else text.strip()

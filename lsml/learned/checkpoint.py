@@ -18,6 +18,7 @@ record    how it was made: data, training, test
 import json
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,6 +27,7 @@ from safetensors.torch import save as packed
 from torch import Tensor, nn
 
 from lsml.atomic import replacing
+from lsml.brief import brief
 from lsml.learned.cnn import ThreeLayer
 from lsml.learned.fourier import FourierNet
 from lsml.learned.mks import MKS
@@ -49,6 +51,8 @@ NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "conv-gru": ConvGRU,
 }
 PROPOSALS: Mapping[str, Callable[..., nn.Module]] = {"tensor-basis": TensorBasis}
+COUNTS = ("passes", "depth", "window")
+MOST = 1000  # of each; more than any rule has
 RELATIVE = "dimensionless encodings; moduli over those of the reference medium"
 
 
@@ -109,17 +113,58 @@ def restored(
     ValueError
         Another format, an unknown kind or network, or tensors that do not fit.
     """
+    form, axes = (brief(repr(description.get(name))) for name in ("format", "axes"))
     if description.get("format") != FORMAT:
         raise ValueError(
-            f"format {description.get('format')!r} of learned rules is not known to "
-            f"lsml {version('lsml')}, which reads format {FORMAT}"
+            f"format {form} of learned rules is not known to lsml {version('lsml')}, "
+            f"which reads format {FORMAT}"
         )
     if description.get("axes") != AXES:
-        raise ValueError(f"axes {description.get('axes')!r} must be {AXES!r}")
+        raise ValueError(f"axes {axes} must be {AXES!r}")
+    check_counts(description, len(tensors))
+    if network is None:
+        with torch.device("meta"):  # nothing is allocated before the shapes are known
+            check_fit(_described(description, None), tensors)
+    rule = _described(description, network)
+    fill(rule, tensors)
+    rule.record = description["record"]
+    if isinstance(rule, LearnedRule):
+        rule.contrast = description["contrast"]
+    return rule.eval()
+
+
+def check_counts(description: Record, tensors: int) -> None:
+    """Refuse parts that would be made one by one, and for which there are no tensors.
+
+    Raises
+    ------
+    ValueError
+        Too many, or no number of them.
+    """
+    arguments = (description["network"] or {}).get("arguments")
+    said = {**description["rule"], **(arguments or {})}
+    counts = {name: said.get(name) for name in COUNTS}
+    for name, count in counts.items():
+        if count is not None and not (isinstance(count, int) and 0 < count <= MOST):
+            raise ValueError(f"{name} = {brief(count)} must be from 1 to {MOST}")
+    shared = "passes" if said.get("tied") or said.get("kind") == "mpcg" else ""
+    made = prod(counts[n] or 1 for n in ("passes", "depth") if n != shared)
+    if made > tensors:
+        raise ValueError(f"{made} layers cannot be made of {tensors} tensors")
+
+
+def _described(description: Record, network: Factory | None) -> Savable:
+    """A rule with weights that are still to be filled in.
+
+    Raises
+    ------
+    ValueError
+        An unknown kind or network.
+    """
     defining = dict(description["rule"])
     kind = defining.pop("kind")
     if kind == "mpcg":
-        return _multipreconditioned(description, tensors, network)
+        return _multipreconditioned(description, network)
     defining["components"] = tuple(defining["components"])
     rule: LearnedRule
     if kind == "mks":
@@ -128,40 +173,48 @@ def restored(
     elif kind == "rln":
         rule = RLN(network or _factory(description["network"]), **defining)
     else:
-        raise ValueError(f"rules of kind {kind!r} are not known: expected rln or mks")
-    fill(rule, tensors)
-    rule.contrast, rule.record = description["contrast"], description["record"]
-    return rule.eval()
+        raise ValueError(
+            f"rules of kind {brief(repr(kind))} are not known: expected rln or mks"
+        )
+    return rule
 
 
 def _multipreconditioned(
-    description: Record, tensors: Mapping[str, Tensor], network: Factory | None
+    description: Record, network: Factory | None
 ) -> Multipreconditioned:
     """The rule, with the proposal that the description names or ``network`` makes."""
     said, defining = description["network"], description["rule"]
     proposal = None
     if said is not None:
         proposal = (network or _factory(said, PROPOSALS))()
-    rule = Multipreconditioned(proposal, defining["window"], defining["passes"])
-    fill(rule, tensors)
-    rule.record = description["record"]
-    return rule.eval()
+    return Multipreconditioned(proposal, defining["window"], defining["passes"])
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Load the state, and say in one sentence what does not fit."""
+    check_fit(module, tensors)
+    if any(t.dtype == torch.float64 for t in tensors.values()):
+        module.double()
+    module.load_state_dict(tensors)
+
+
+def check_fit(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors of other names or shapes.
+
+    Raises
+    ------
+    ValueError
+        The first that does not fit.
+    """
     wanted = module.state_dict()
     for name in sorted(set(wanted) | set(tensors)):
         have, want = tensors.get(name), wanted.get(name)
         if have is None or want is None or have.shape != want.shape:
             shapes = [None if t is None else tuple(t.shape) for t in (have, want)]
             raise ValueError(
-                f"weights of another network: tensor {name!r} has shape {shapes[0]}, "
-                f"this network needs {shapes[1]}"
+                f"weights of another network: tensor {brief(repr(name))} has shape "
+                f"{brief(shapes[0])}, this network needs {shapes[1]}"
             )
-    if any(t.dtype == torch.float64 for t in tensors.values()):
-        module.double()
-    module.load_state_dict(tensors)
 
 
 def _network(
@@ -183,7 +236,7 @@ def _factory(
     name = network["name"]
     if name not in known:
         raise ValueError(
-            f"network {name!r} is not one of {', '.join(known)}: pass network=, a "
-            "function that makes it"
+            f"network {brief(repr(name))} is not one of {', '.join(known)}: pass "
+            "network=, a function that makes it"
         )
     return lambda: known[name](**network["arguments"])

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from lsml.brief import brief
 from lsml.learned.checkpoint import Factory, Savable, restored
 from lsml.learned.mks import MKS
 from lsml.learned.multipreconditioned import Multipreconditioned
@@ -26,7 +27,7 @@ MPCG = "mpcg"  # serves every contrast and load, and is therefore shipped once
 NAMES = (*PASSES, "mks", MPCG)
 SETTINGS = "net_params."  # where the authors' pickles keep the recipe
 # What a description made by somebody else can do to the code that follows it.
-UNREADABLE = AttributeError, KeyError, TypeError, RuntimeError, json.JSONDecodeError
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, RuntimeError)
 
 
 class Contents(NamedTuple):
@@ -162,7 +163,7 @@ def contents(path: Path) -> Contents:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             return Contents(tensors, file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"not a complete safetensors file ({error})") from None
+        raise ValueError(f"not a complete safetensors file ({brief(error)})") from None
 
 
 def _load(name: str | None, path: Path, network: Factory | None) -> Savable:
@@ -171,8 +172,9 @@ def _load(name: str | None, path: Path, network: Factory | None) -> Savable:
         try:
             description = json.loads(said["lsml"])
             return restored(description, tensors, network)
-        except UNREADABLE as error:
-            raise ValueError(f"its description cannot be read ({error!r})") from None
+        except (*UNREADABLE, json.JSONDecodeError) as error:
+            reason = brief(repr(error))
+            raise ValueError(f"its description cannot be read ({reason})") from None
     if is_published(tensors):
         said = {key.removeprefix(SETTINGS): value for key, value in said.items()}
         if name is None and "npasses" not in said:
@@ -185,7 +187,7 @@ def _load(name: str | None, path: Path, network: Factory | None) -> Savable:
         return rule
     raise ValueError(
         "neither saved by lsml nor with the tensors of the published V-Net: it holds "
-        f"{sorted(tensors)[:3]}"
+        f"{brief(sorted(tensors)[:3])}"
     )
 
 
@@ -202,6 +204,6 @@ def recipe(said: Mapping[str, str], name: str | None) -> Recipe:
         passes = int(said.get("npasses", known.passes))
         history = int(said.get("nprev", known.history))
     except ValueError:
-        raise ValueError(f"its notes are no numbers: {dict(said)}") from None
+        raise ValueError(f"its notes are no numbers: {brief(dict(said))}") from None
     tied = said.get("reuse_net", str(known.tied)) == "True"
     return Recipe(passes, history, tied or passes == 1)

@@ -11,8 +11,9 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from torch import Tensor
 
+from lsml.brief import brief
 from lsml.learned.torchfile import Tensors, contents
-from lsml.learned.unpickler import Placeholder, RefusedError, Strided, shown
+from lsml.learned.unpickler import Placeholder, RefusedError, Strided
 
 Number: TypeAlias = int | float | bool | str
 Named: TypeAlias = Iterator[tuple[str, object]]
@@ -77,7 +78,7 @@ def read_model(path: str | Path) -> Pickled:
         except RefusedError as refusal:
             raise ValueError(f"{file} {refusal}; nothing in it was run") from None
         except Exception as error:  # damaged pickles and archives raise anything
-            reason = shown(error) or type(error).__name__
+            reason = brief(error)
             raise ValueError(
                 f"{file} is not a readable file of torch.save ({reason}); nothing in "
                 "it was run"
@@ -120,7 +121,7 @@ def _state(network: object) -> Iterator[tuple[str, Strided]]:
     for prefix, module in _bounded(_walk(network, _submodules)):
         for name, entry in _members(module):
             if not isinstance(entry, Strided):
-                raise RefusedError(f"has no tensor at {shown(prefix + name)}")
+                raise RefusedError(f"has no tensor at {brief(prefix + name)}")
             yield prefix + name, entry
 
 
@@ -140,7 +141,7 @@ def _submodules(module: object) -> Named:
         if _is_module(child):
             yield name, child
         elif child is not None:
-            raise RefusedError(f"has no module at {shown(name)}")
+            raise RefusedError(f"has no module at {brief(name)}")
 
 
 def _named(parts: object) -> Named:

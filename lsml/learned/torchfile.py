@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsml.learned.unpickler import RefusedError, Storage, Stream, Strided, load, shown
+from lsml.brief import brief
+from lsml.learned.unpickler import RefusedError, Storage, Stream, Strided, load
 
 ZIP, PICKLE = b"PK\x03\x04", "data.pkl"
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the format before torch 1.6
@@ -47,11 +48,11 @@ def _zip(stream: Stream, length: int) -> Contents:
 
     def read(name: str) -> bytes:
         if tops[0] + name not in names:
-            raise RefusedError(f"has no {shown(name)}")
+            raise RefusedError(f"has no {brief(name)}")
         entry = archive.getinfo(tops[0] + name)
         # torch never compresses; what is compressed may be larger than the memory.
         if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > length:
-            raise RefusedError(f"holds {shown(name)} compressed or cut off")
+            raise RefusedError(f"holds {brief(name)} compressed or cut off")
         return archive.read(entry)
 
     order = read("byteorder") if tops[0] + "byteorder" in names else b"little"
@@ -79,7 +80,7 @@ def _legacy(stream: Stream, length: int) -> Contents:
 
     def raw(storage: Storage) -> bytes:
         if storage.key not in places:
-            raise RefusedError(f"has no storage {shown(storage.key)}")
+            raise RefusedError(f"has no storage {brief(storage.key)}")
         stream.seek(places[storage.key])
         return stream.read(_nbytes(storage))
 
@@ -110,12 +111,12 @@ class Tensors:
         inside = (offset if 0 in size else last + 1) <= storage.numel
         if min(offset, *size, *stride, 0) < 0 or not inside:
             raise RefusedError(
-                f"describes a tensor outside of its storage: size {shown(size)}, "
-                f"stride {shown(stride)}, offset {offset} in {storage.numel} numbers"
+                f"describes a tensor outside of its storage: size {brief(size)}, "
+                f"stride {brief(stride)}, offset {offset} in {storage.numel} numbers"
             )
         # Strides of zero repeat numbers: without a bound a few bytes fill the memory.
         if math.prod(n for n in size if n) > self.length:
-            raise RefusedError(f"describes a tensor of absurd size {shown(size)}")
+            raise RefusedError(f"describes a tensor of absurd size {brief(size)}")
         if storage.key not in self.storages:
             self.storages[storage.key] = self._flat(storage)
         return self.storages[storage.key].as_strided(size, stride, offset)
@@ -125,7 +126,7 @@ class Tensors:
         raw = bytearray(self.file.raw(storage))
         if len(raw) != expected:
             raise RefusedError(
-                f"has {len(raw)} bytes in storage {shown(storage.key)}, not {expected}"
+                f"has {len(raw)} bytes in storage {brief(storage.key)}, not {expected}"
             )
         if not raw:
             return torch.empty(0, dtype=storage.dtype, device="cpu")

@@ -16,6 +16,8 @@ from typing import ClassVar, NamedTuple, TypeAlias
 
 import torch
 
+from lsml.brief import brief
+
 Stream: TypeAlias = io.BufferedReader | io.BytesIO
 
 # An extension code stands for a global without naming it, and is looked up in a cache
@@ -184,7 +186,7 @@ class InertUnpickler(pickle.Unpickler):
         named = NAME_MAPPING.get((module, name), python3)  # protocols below 3
         if named in ADMITTED:
             return ADMITTED[named]
-        label = shown(".".join(named))
+        label = brief(".".join(named))
         if not (named in INERT or is_unknown(named[0])):
             raise RefusedError(f"asks for {label}, which no tensor needs")
         if named not in self.placeholders:
@@ -201,7 +203,7 @@ class InertUnpickler(pickle.Unpickler):
                     raise RefusedError("holds a storage of negative size or a view")
                 storage = Storage(key, dtype, n)
                 if self.storages.setdefault(key, storage) != storage:
-                    raise RefusedError(f"describes storage {shown(key)} in two ways")
+                    raise RefusedError(f"describes storage {brief(key)} in two ways")
                 return storage
         raise RefusedError("refers to something that is neither a storage nor a class")
 
@@ -240,9 +242,3 @@ def load(stream: Stream, storages: dict[str, Storage]) -> object:
         raise RefusedError(f"holds {tuples} tuples, more than {MOST_TUPLES}")
     stream.seek(start)
     return InertUnpickler(io.BytesIO(stream.read(length)), storages).load()
-
-
-def shown(text: object) -> str:
-    """On one line, and short."""
-    words = " ".join(str(text).split())
-    return words if len(words) <= 100 else f"{words[:100]}…"

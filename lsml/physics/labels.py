@@ -70,9 +70,16 @@ def check_range(labels: Integer[Tensor, "s *n"], phases: int) -> None:
 def _as_tensor(labels: object, device: object) -> Tensor:
     target = None if device is None else place(device)
     if isinstance(labels, Tensor):
+        if labels.layout != torch.strided or labels.is_meta:
+            raise ValueError(
+                f"labels are a tensor of layout {labels.layout} on {labels.device}; "
+                "expected one number per voxel in memory"
+            )
         whole = not (labels.is_floating_point() or labels.is_complex())
         wide = torch.int64 if whole and labels.itemsize > 1 else labels.dtype
         return labels.to(target, wide)  # torch cannot compare unsigned 16 bits and up
+    if np.ma.is_masked(labels):
+        raise ValueError("labels are masked in places; give every voxel a phase")
     try:
         array = np.asarray(labels)
     except ValueError:

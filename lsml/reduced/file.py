@@ -35,6 +35,7 @@ from lsml.acceleration import accelerate
 from lsml.atomic import replacing
 from lsml.displacement_form import DisplacementForm
 from lsml.io.hdf5 import CONVENTIONS
+from lsml.io.inside import numbers, opened
 from lsml.io.solved import array
 from lsml.law import PhaseLaw
 from lsml.physics.discretization import name_of
@@ -83,20 +84,14 @@ def read_basis(path: str | Path) -> ReducedBasis:
     ValueError
         No such file, or none of a reduced basis.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise ValueError(f"{path} is no reduced basis of lsml")
-            return _read(file)
-    except (OSError, KeyError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"{path} cannot be read as a reduced basis: {reason}"
-        ) from None
+    with opened(path) as file:
+        if file.attrs.get("format") != FORMAT:
+            raise ValueError(f"{path} is no reduced basis of lsml")
+        return _read(file)
 
 
 def _read(file: h5py.File) -> ReducedBasis:
-    data = {name: torch.from_numpy(values[()]) for name, values in file.items()}
+    data = {name: torch.from_numpy(numbers(file, name)) for name in file}
     model = ReducedModel(
         tuple((i, j, g) for i, j, g in data["entries"].tolist()),
         medium=data["reference"],

@@ -207,8 +207,9 @@ def with_faces(
         scheme that is not one of elements.
     """
     d = scheme.grid.ndim
-    kinds = (faces,) * d if isinstance(faces, str) else tuple(faces)
-    if len(kinds) != d or any(kind not in AXES for kind in kinds):
+    listed = isinstance(faces, Sequence) and not isinstance(faces, str)
+    kinds = tuple(faces) if listed else (str(faces),) * d
+    if len(kinds) != d or any(str(kind) not in AXES for kind in kinds):
         raise ValueError(
             f"faces = {faces!r} must be one of {', '.join(AXES)}, or {d} of them, one "
             "for each axis"

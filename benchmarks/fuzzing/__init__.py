@@ -1,0 +1,1 @@
+"""Inputs that nobody would give, and what may become of them; see ``fuzz.py``."""
