@@ -33,6 +33,7 @@ BROKEN = (
     MemoryError,
     OSError,
     RuntimeError,
+    StopIteration,
     TypeError,
     ValueError,
 )
