@@ -258,7 +258,7 @@ def elasticity(
         load = lsml.load(strain=unit(rng) * np.eye(c)[0])
     eigen = None
     if not plan.single and rng.random() < 0.12:
-        eigen = rng.normal(size=(len(sizes), c)) * unit(rng)
+        eigen = (rng.normal(size=(len(sizes), c)) * unit(rng)).tolist()
     phases = stiffnesses(rng, sizes, ndim)
     return lsml.elasticity(labels, phases, load, eigenstrain=eigen, **given)
 

@@ -99,7 +99,7 @@ class Truth:
         values, vectors = np.linalg.eigh((n + n.T) / 2)
         values = np.where(values > 1e-13 * values.max(), values, 0)
         half = (vectors * np.sqrt(values)) @ vectors.T
-        a = p.hessian(x, unit).numpy().T
+        a = p.hessian(x.expand_as(unit), unit).numpy().T
         return *np.linalg.eigh(half @ a @ half), half
 
     @property
@@ -123,7 +123,7 @@ class Truth:
     def _least_squares(self) -> Tensor:
         x, p = self.problem.start(), self.problem
         unit = torch.eye(x.numel(), dtype=x.dtype)
-        a = p.hessian(x, unit).numpy().T
+        a = p.hessian(x.expand_as(unit), unit).numpy().T
         n = p.precondition(unit).numpy().T
         inverse = np.linalg.pinv(n @ a, rcond=1e-12)
         for _ in range(REFINEMENTS):
