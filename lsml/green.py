@@ -144,14 +144,30 @@ def held_mean(discretization: Discretization, inverse: Float[Tensor, "s p *k"]) 
     c, q = discretization.differential.components, discretization.points
     grid, s = discretization.grid, len(inverse)
     plain = GreenOperator(discretization, inverse.double())
-    unit = torch.eye(c, dtype=torch.float64, device=inverse.device).repeat(1, q)
-    fluxes = unit.reshape(c, q * c, *[1] * grid.ndim).expand(-1, -1, *grid.shape)
-    drives = plain.pull(fluxes.contiguous()) / grid.size**0.5
+    unit = torch.eye(c, dtype=torch.float64, device=inverse.device)
+    fluxes = unit.repeat(1, q).reshape(c, q * c, *[1] * grid.ndim)
+    fluxes = fluxes.expand(-1, -1, *grid.shape).contiguous()
+    drives = plain.pull(fluxes) / grid.size**0.5
     answers = plain.potential(drives.repeat(s, *[1] * (drives.ndim - 1)))
     answers = answers.unflatten(0, (s, c))
-    means = answers.flatten(2) @ drives.flatten(1).mT
-    compliance = torch.linalg.pinv(means, rtol=IDLE, hermitian=True)
-    return Hold(*(t.to(inverse.dtype) for t in (answers, drives[None], compliance)))
+    working = answers.flatten(2) @ drives.flatten(1).mT
+    answers, drives = (t.to(inverse.dtype) for t in (answers, drives[None]))
+    means = answers.double().flatten(2) @ drives.double().flatten(2).mT
+    return Hold(answers, drives, compliance_of(means, working))
+
+
+def compliance_of(
+    means: Float[Tensor, "s c c"], working: Float[Tensor, "s c c"]
+) -> Float[Tensor, "s c c"]:
+    """Inverse of ``means`` transposed on the range of ``working``.
+
+    They are the same, rounded and not: what does no work is told by the latter.
+    """
+    values, vectors = torch.linalg.eigh(working)
+    kept = vectors * (values > IDLE * values[:, -1:])[:, None]
+    share = kept @ kept.mT
+    rest = torch.eye(len(means[0]), dtype=means.dtype, device=means.device) - share
+    return share @ torch.linalg.inv(share @ means.mT @ share + rest) @ share
 
 
 def inverse_stiffness(

@@ -19,7 +19,8 @@ class Hold(NamedTuple):
     ----------
     answers : g_i = N t_i, potential of the medium N⁻¹ under each unit flux.
     drives : t_i, so that the mean field of u is t_i·u, but for one factor.
-    compliance : (pseudo-)inverse of t_i·g_j.
+    compliance : K, the (pseudo-)inverse of t_i·g_j in float64: that of the numbers as
+        they are rounded, so that Π takes the mean out of a u of any size.
     """
 
     answers: Float[Tensor, "s c m *w"]
@@ -28,17 +29,21 @@ class Hold(NamedTuple):
 
     def settle(self, u: Inexact[Tensor, "b m *w"]) -> Inexact[Tensor, "b m *w"]:
         """Π u = u − Σ g_i K_ij t_j·u."""
-        return u - self._sum(self.answers, self._products(self.drives, u))
+        amount = self._products(self.drives, u, self.compliance.mT)
+        return u - self._sum(self.answers, amount)
 
     def relieve(self, force: Inexact[Tensor, "b m *w"]) -> Inexact[Tensor, "b m *w"]:
         """Πᵀ f = f − Σ t_i K_ij g_j·f: a force without reaction."""
-        return force - self._sum(self.drives, self._products(self.answers, force))
+        amount = self._products(self.answers, force, self.compliance)
+        return force - self._sum(self.drives, amount)
 
-    def _products(self, rows: Tensor, v: Tensor) -> Inexact[Tensor, "s l c"]:
-        """K times the products of each sample with its rows."""
-        each = v.unflatten(0, (len(self.compliance), -1)).flatten(2)
+    def _products(
+        self, rows: Tensor, v: Tensor, matrix: Tensor
+    ) -> Inexact[Tensor, "b l c"]:
+        """Products of each sample with its rows, times a matrix."""
+        each = v.unflatten(0, (len(matrix), -1)).flatten(2)
         rows = rows.flatten(2).to(v.dtype).expand(len(each), -1, -1)
-        return each @ rows.mT @ self.compliance.to(v.dtype).mT
+        return each @ rows.mT @ matrix.to(v.dtype)
 
     def _sum(self, rows: Tensor, amount: Tensor) -> Inexact[Tensor, "b m *w"]:
         """Sum of the rows, so much of each."""

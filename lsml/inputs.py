@@ -165,9 +165,9 @@ def weights_by_name(rule: str, weights: Weights) -> Mapping[str, str | Path]:
 
 
 def contrast_of(problem: Problem) -> float | None:
-    """Stiffest over softest phase, if it is the same in every sample."""
+    """Stiffest over softest phase, if real and the same in every sample."""
     specimen = problem.specimen()
-    if specimen is None:
+    if specimen is None or specimen.image.table.is_complex():
         return None
     stiffness = stiffnesses(specimen)
     found = (stiffness.amax(1) / stiffness.amin(1)).double()

@@ -161,6 +161,8 @@ class LearnedRule(nn.Module, ABC):
                 "mean strain; this problem has something else"
             )
         phases, c = specimen.image.table.shape[1:3]
+        if specimen.image.table.is_complex():
+            raise ValueError(f"{name} was made for real phases; these are complex")
         if phases != self.phases:
             raise ValueError(
                 f"{name} was made for {self.phases} phases; this problem has {phases}"

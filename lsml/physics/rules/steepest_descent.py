@@ -113,11 +113,10 @@ class SteepestDescent(Rule):
         bent = Residual(force, problem.precondition(force))
         slope = problem.square(down)
         exact = safe_div(slope, objective.curvature(problem, down.step, bent))
-        length = per_sample(self._chosen(exact, it.k), it.x)
-        moved = Carried(
-            memory.force - length * bent.force, memory.step - length * bent.step
-        )
-        return it.x + length * down.step, moved
+        length = self._chosen(exact, it.k)
+        own = per_sample(length, memory.force)  # x may be of a higher precision
+        moved = Carried(memory.force - own * bent.force, memory.step - own * bent.step)
+        return it.x + per_sample(length, it.x) * down.step, moved
 
     def _chosen(self, exact: PerSample, k: int) -> PerSample:
         if self.step_length is None:
