@@ -29,8 +29,10 @@ RUNS = {  # functions that run what they are given, and where one is called for 
     "subprocess.run": set(),
     "subprocess.call": set(),
     "subprocess.check_output": set(),
-    "subprocess.Popen": {"data/workers.py"},  # this program's own workers, no shell
-    "pickle.load": {"data/workers.py"},  # what they answer, through a pipe
+    "subprocess.Popen": {
+        "workers/processes.py"
+    },  # this program's own workers, no shell
+    "pickle.load": {"workers/processes.py"},  # what they answer, through a pipe
     "pickle.loads": set(),
     "pickle.Unpickler": {"learned/unpickler.py"},  # its subclass admits by name
     "torch.load": {"learned/journal.py"},

@@ -87,18 +87,16 @@ def homogenize(  # noqa: PLR0913 (the command's options)
     if batch:
         homogenize_batch(file, settings, engine, said)
     else:
-        _homogenize(alone(file, engine), settings, said)
+        _homogenize(alone(file, engine), settings, device, said)
 
 
-def _homogenize(file: Path, settings: Settings, said: Said) -> None:
+def _homogenize(file: Path, settings: Settings, device: str | None, said: Said) -> None:
     """Of a single file, with all its samples at once."""
     out = said.out
     with team().agreed():
         check_tensor_out(out, said.overwrite)
         check_device(settings.device)
-    options = problem_options(
-        settings.contrast, settings.discretization, None, settings.device
-    )
+    options = problem_options(settings.contrast, settings.discretization, None, device)
     if settings.spacing is not None:
         options["spacing"] = settings.spacing
     labels, options = labelled(file, settings.dataset, settings.raw, options)
