@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import typer
@@ -9,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from lsml.cli.errors import BAD_INPUT, failures
 from lsml.cli.job import job_beside
+from lsml.cli.processes import leads, peers
 from lsml.cli.screen import adapt_streams, say, show_help
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -19,7 +21,7 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run it."""
-        with failures(), job_beside(ctx):
+        with peers(), failures(), job_beside(ctx) if leads() else nullcontext():
             return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -15,3 +15,4 @@ from lsml.distributed.group import Slabs as Slabs
 from lsml.distributed.group import join as join
 from lsml.distributed.slab import Slab as Slab
 from lsml.distributed.slab import SlabGrid as SlabGrid
+from lsml.distributed.team import PeerError as PeerError
