@@ -112,7 +112,7 @@ def test_a_run_goes_on_with_another_number_of_processes(seen, folder):
         ("unlike", "ValueError: one of the processes trains with samples = 8, the"),
         (
             "infinite",
-            "FloatingPointError: the loss is nan in batch 0 of epoch 0: lower",
+            "FloatingPointError: the loss is nan in batch 0 of epoch 0:",
         ),
         ("mixing", "ValueError: a network with BatchNorm depends on how a batch is"),
     ],
@@ -138,9 +138,7 @@ def test_a_killed_process_ends_the_others(seen, folder):
 
 
 def test_one_process_reads_a_newer_checkpoint_no_more_than_two(folder):
-    with pytest.raises(
-        ValueError, match=r"newer/last.ckpt has format 2 of checkpoints"
-    ):
+    with pytest.raises(ValueError, match=r"last\.ckpt has format 2 of checkpoints"):
         train(smooth(), samples(7), None, folder / "newer", COARSE)
 
 

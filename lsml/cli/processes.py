@@ -3,7 +3,13 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import (
+    ExitStack,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+    suppress,
+)
 from datetime import timedelta
 
 import torch
@@ -33,37 +39,31 @@ def started() -> bool:
 
 @contextmanager
 def peers() -> Iterator[None]:
-    """Only the first process speaks and is heard out: then the others end too.
+    """Only the first process speaks; in a failure the others hear it out.
 
-    `torchrun` ends all processes when one has failed.
+    For `torchrun` ends all processes when one has failed.
     """
-    if leads():
-        try:
+    try:
+        with ExitStack() as stack:
+            if not leads():
+                nowhere = stack.enter_context(open(os.devnull, "w"))
+                stack.enter_context(redirect_stdout(nowhere))
+                stack.enter_context(redirect_stderr(nowhere))
             yield
-        finally:
-            _part()
-        return
-    with open(os.devnull, "w") as nowhere:
-        try:
-            with redirect_stdout(nowhere), redirect_stderr(nowhere):
-                yield
-        finally:
-            _part()
+    except typer.Exit as end:
+        if end.exit_code not in (0, LOST) and dist.is_initialized():
+            _hear_out()
+        raise
 
 
-def _part() -> None:
+def _hear_out() -> None:
     """Say that all is said, or wait until it is."""
-    if not (dist.is_available() and dist.is_initialized() and "RANK" in os.environ):
-        return
-    patience = timedelta(seconds=PATIENCE)
-    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    with suppress(RuntimeError):  # it is kept by a process that has ended
-        store = TCPStore(host, port, is_master=False, timeout=patience)
+    store = dist.distributed_c10d._get_default_store()
+    with suppress(RuntimeError):  # it was that of a process that has ended
         if leads():
             store.set(SAID, "")
         else:
-            store.wait([SAID], patience)
-    dist.destroy_process_group()
+            store.wait([SAID], timedelta(seconds=PATIENCE))
 
 
 def run_by(count: int) -> None:
