@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 import sys
 from contextlib import contextmanager
 from functools import partial
@@ -162,7 +163,7 @@ def test_an_interrupted_run_is_kept_and_says_how_to_go_on(folder, whole, monkeyp
         seen.append(samples)
         if len(seen) == 3:
             raise KeyboardInterrupt
-        step(self, samples)
+        return step(self, samples)
 
     with monkeypatch.context() as patch:
         patch.setattr("lsml.learned.training.Training._step", interrupted)
@@ -301,16 +302,22 @@ def test_the_folder_of_another_run_is_refused(folder):
     assert line.startswith("lsml: run/last.ckpt is no checkpoint of lsml")
 
 
+def damage(path, place):
+    """Spoil one of the training samples; its number in the file."""
+    with h5py.File(path) as file:
+        row = int(np.flatnonzero(file["split"][()] == 0)[place])
+        chunk = file["strain"].id.get_chunk_info_by_coord((row, 0, 0, 0))
+    with Path(path).open("r+b") as stream:
+        stream.seek(chunk.byte_offset)
+        stream.write(b"\xff" * chunk.size)
+    return row
+
+
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_damaged_sample_is_one_sentence(folder, workers):
     """Of a worker too; catches its traceback on one line."""
-    with h5py.File("d2.h5") as file:
-        row = int(np.flatnonzero(file["split"][()] == 0)[1])
-        chunk = file["strain"].id.get_chunk_info_by_coord((row, 0, 0, 0))
-    with Path("d2.h5").open("r+b") as stream:
-        stream.seek(chunk.byte_offset)
-        stream.write(b"\xff" * chunk.size)
+    row = damage("d2.h5", 1)
     line = refused(f"train d2.h5 run {TINY} --workers {workers}")
     assert line.startswith(f"lsml: sample {row} of d2.h5 cannot be read (")
 
@@ -666,3 +673,56 @@ def test_the_curve_is_a_table_that_any_program_reads(folder):
         rows = list(csv.DictReader(stream))
     assert [row["epoch"] for row in rows] == ["0", "1"]
     assert all(float(row["validation"]) > 0 for row in rows)
+
+
+def shared(arguments):
+    """A command of two processes; its status and what it says."""
+    command = [sys.executable, "-m", "lsml", *shlex.split(arguments), "--devices", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=400
+    )
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_and_speak_as_one(folder):
+    """The same lines, files and curve; batches of 3 and 1 in two parts.
+
+    Catches a process that writes or speaks beside the first, and a batch for each.
+    """
+    options = TINY.replace("--batch 2", "--batch 3")
+    said = works(f"train d2.h5 one {options}")
+    both = shared(f"train d2.h5 two {options}")
+    assert (both.returncode, both.stderr) == (0, "")
+    assert both.stdout == said.replace("one/", "two/")
+    folders = ("one", "two")
+    names = [sorted(p.name[:6] for p in Path(n).iterdir()) for n in folders]
+    assert names[0] == names[1]
+    curves = [
+        np.loadtxt(f"{n}/log.csv", delimiter=",", skiprows=1) for n in ("one", "two")
+    ]
+    np.testing.assert_allclose(curves[1], curves[0], rtol=1e-5)
+    again = works(f"train d2.h5 two {options} --devices 1")  # in one process: done
+    assert again == both.stdout
+
+
+@pytest.mark.slow
+def test_an_error_of_one_process_is_said_once(folder):
+    """A damaged sample, which only one of the two reads; both end with status 2."""
+    row = damage("d2.h5", 3)
+    ended = shared(f"train d2.h5 run {TINY}")
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"lsml: sample {row} of d2.h5 cannot be read (")
+
+
+def test_devices_that_contradict_torchrun_are_refused(folder, monkeypatch):
+    assert "devices = 0 must be 1 or more" in refused(
+        f"train d2.h5 r {TINY} --devices 0"
+    )
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    line = refused(f"train d2.h5 run {TINY} --devices 2")
+    assert line.endswith(
+        "torchrun has started 4 processes on this machine: leave --devices out"
+    )

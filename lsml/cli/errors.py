@@ -1,7 +1,7 @@
 """How a command ends that cannot go on: one sentence on stderr, and a status.
 
-0 solved, 1 not converged, 2 bad input, 130 interrupted. A sentence says what was wrong,
-where, and what to do.
+0 solved, 1 not converged, 2 bad input, 3 one of several processes lost, 130
+interrupted. A sentence says what was wrong, where, and what to do.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from lsml.atomic import check_target
 from lsml.brief import one_line
 from lsml.cli.screen import say
 
-NOT_CONVERGED, BAD_INPUT, INTERRUPTED = 1, 2, 130  # the last as shells have it
+NOT_CONVERGED, BAD_INPUT, LOST, INTERRUPTED = 1, 2, 3, 130  # the last as shells do
 INTENDED = (ValueError, OSError, ImportError, MemoryError)  # raised to be read by users
 
 Errors: TypeAlias = type[BaseException]

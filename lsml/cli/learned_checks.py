@@ -1,5 +1,6 @@
 """What the commands for learned rules refuse before the work, and how they end."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
@@ -10,10 +11,11 @@ import torch
 import typer
 
 from lsml.atomic import check_target
-from lsml.cli.errors import INTERRUPTED, NOT_CONVERGED, leave
+from lsml.cli.errors import INTERRUPTED, LOST, NOT_CONVERGED, leave
 from lsml.cli.errors import plain_errors as plain_errors
 from lsml.data import LocalizationDataset
 from lsml.data.rules import check_order
+from lsml.distributed import LostError
 from lsml.learned import Plan
 from lsml.learned.journal import BEST, LAST, LOG
 from lsml.learned.loading import NAMES
@@ -30,16 +32,25 @@ Accelerator = Annotated[str, typer.Option(help=", ".join(ACCELERATORS))]
 
 @contextmanager
 def interruptible(folder: Path | None = None) -> Iterator[None]:
-    """A line and status 130 for Ctrl-C, status 1 for a loss that is not finite."""
+    """One line, and a status, for what ends the work from outside.
+
+    130 for Ctrl-C, 1 for a loss that is not finite, 3 for a process that is lost.
+    """
     try:
         yield
     except KeyboardInterrupt:
-        going = ""
-        if folder is not None and (folder / LAST).exists():
-            going = f"; the same command goes on from {folder / LAST}"
-        leave(f"interrupted{going}", INTERRUPTED)
+        leave(f"interrupted{_going(folder)}", INTERRUPTED)
     except FloatingPointError as error:
         leave(str(error), NOT_CONVERGED)
+    except LostError as error:
+        leave(f"{error}{_going(folder)}", LOST)
+
+
+def _going(folder: Path | None) -> str:
+    """How a run that is kept in a folder goes on."""
+    if folder is None or not (folder / LAST).exists():
+        return ""
+    return f"; the same command goes on from {folder / LAST}"
 
 
 def check_name(rule: str | None) -> None:
@@ -59,6 +70,25 @@ def check_device(accelerator: str) -> str:
     if accelerator == "cuda" and not found:
         raise ValueError("accelerator 'cuda': PyTorch finds no GPU here")
     return "cuda" if found and accelerator != "cpu" else "cpu"
+
+
+def check_devices(count: int) -> bool:
+    """Whether there shall be several processes.
+
+    Raises
+    ------
+    ValueError
+        Not so many, or `torchrun` has started another number of them here.
+    """
+    if count < 1:
+        raise ValueError(f"devices = {count} must be 1 or more")
+    here = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    if count > 1 and here not in ("1", str(count)):
+        raise ValueError(
+            f"devices = {count}, but torchrun has started {here} processes on this "
+            "machine: leave --devices out"
+        )
+    return count > 1
 
 
 def check_plan(plan: Plan, passes: int, minutes: float | None) -> None:

@@ -64,7 +64,9 @@ class Team(Protocol):
 
 @dataclass(frozen=True)
 class Alone:
-    """One process, with the whole cell."""
+    """One process, with the whole cell, or with work that it knows how to share."""
+
+    first: bool = True
 
     @property
     def formats(self) -> Sequence[str]:
@@ -73,10 +75,6 @@ class Alone:
     @property
     def beside(self) -> Mapping[str, str]:
         return {".h5": ".xdmf", ".hdf5": ".xdmf", ".xdmf": ".h5"}
-
-    @property
-    def first(self) -> bool:
-        return True
 
     def place(self, asked: str | None) -> str | None:
         return asked

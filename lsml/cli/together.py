@@ -17,27 +17,32 @@ from lsml.cli.errors import (
     BAD_INPUT,
     INTENDED,
     INTERRUPTED,
+    LOST,
+    failures,
     leave,
     plain_errors,
     sentence_of,
 )
 from lsml.cli.job import words
-from lsml.cli.team import Together, run_by
+from lsml.cli.processes import leads, peers, started
+from lsml.cli.team import Alone, Together, run_by
 from lsml.distributed import LostError, Slabs, join
 from lsml.distributed.group import TIMEOUT
 
 SHARED = ("solve", "homogenize")  # commands that processes can share
 BACKENDS: Mapping[object, str] = {"cpu": "gloo", "cuda": "nccl"}
-LOST = 3  # status where a process has ended or does not answer
 GRACE = 5.0  # seconds that a process which has failed waits for the others
 
 
 @contextmanager
 def together(ctx: Context) -> Iterator[None]:
     """Share a command with the processes that torchrun has started, if it has."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if words(ctx) not in SHARED or count < 2 or "RANK" not in os.environ:
+    if not started():
         yield
+        return
+    if words(ctx) not in SHARED:
+        with peers(), failures(), run_by(Alone(first=leads())):
+            yield
         return
     slabs = _joined(ctx.params.get("device"))
     quiet, here = _hushed(slabs.rank > 0), run_by(Together(slabs))

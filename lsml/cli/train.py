@@ -16,6 +16,7 @@ from lsml.cli.learned_checks import (
     Accelerator,
     check_data,
     check_device,
+    check_devices,
     check_folder,
     check_name,
     check_pair,
@@ -24,16 +25,18 @@ from lsml.cli.learned_checks import (
 )
 from lsml.cli.options import Json
 from lsml.cli.outcome import print_json
+from lsml.cli.processes import run_by, started
 from lsml.cli.screen import say
 from lsml.compiled import can_compile
 from lsml.data import LocalizationDataset
 from lsml.data.rules import mks_for, rule_for
+from lsml.distributed.team import team
 from lsml.learned import Plan
 from lsml.learned.checkpoint import NETWORKS
 from lsml.learned.journal import BEST, LOG, Row, open_journal
 from lsml.learned.loading import NAMES, PASSES
 from lsml.learned.losses import LOSSES
-from lsml.learned.training import Observe
+from lsml.learned.training import BACKENDS, Observe
 from lsml.plot.learned import plot_learning
 from lsml.progress import Line
 
@@ -63,6 +66,9 @@ def train(  # noqa: PLR0913 (the command's options)
     seed: Annotated[int, typer.Option(help="Of weights and order.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that read samples.")] = 0,
     accelerator: Accelerator = "auto",
+    devices: Annotated[
+        int, typer.Option(help="Processes that share every batch, each on its device.")
+    ] = 1,
     compile: Annotated[
         bool, typer.Option("--compile", help="Let PyTorch compile it.")
     ] = False,
@@ -73,18 +79,22 @@ def train(  # noqa: PLR0913 (the command's options)
 ) -> None:
     """Train a learned rule on DATA; run it again if it is interrupted.
 
-    Exit status 0 done or out of time, 1 loss not finite, 2 bad input, 130 interrupted.
+    Exit status 0 done or out of time, 1 loss not finite, 2 bad input, 3 a process
+    lost, 130 interrupted.
     """
+    if check_devices(devices) and not started():
+        run_by(devices)
+        return
     with interruptible(folder):
-        check_name(rule)
-        dataset = LocalizationDataset(data, "train")
-        check_data(dataset)
-        check_folder(folder, resumable=rule != "mks")
+        crew = team(BACKENDS.get(accelerator))
+        with crew.together():
+            check_name(rule)
+            dataset = LocalizationDataset(data, "train")
+            check_data(dataset)
+            check_folder(folder, resumable=rule != "mks")
         if rule == "mks":
-            _fit(dataset, folder, as_json)
+            crew.lead(lambda: _fit(dataset, folder, as_json))
             return
-        tested = LocalizationDataset(validation or data, "validation")
-        check_pair(dataset, tested)
         plan = Plan(
             epochs=epochs,
             batch=batch,
@@ -95,8 +105,11 @@ def train(  # noqa: PLR0913 (the command's options)
             workers=workers,
             accelerator=accelerator,
         )
-        check_plan(plan, PASSES[rule].passes, minutes)
-        made = rule_for(dataset, rule, network, seed)
+        with crew.together():
+            tested = LocalizationDataset(validation or data, "validation")
+            check_pair(dataset, tested)
+            check_plan(plan, PASSES[rule].passes, minutes)
+            made = rule_for(dataset, rule, network, seed)
         if compile and can_compile(check_device(accelerator)):
             plan = replace(plan, compile=True)
         with interrupts() as interrupt, progress_line(plan.epochs) as show:
@@ -109,12 +122,10 @@ def train(  # noqa: PLR0913 (the command's options)
                 seconds=None if minutes is None else 60.0 * minutes,
                 observe=lambda *step: show(*step) or interrupt.pressed,
             )
-    if as_json:
-        print_json(_summary(rows, folder, plan))
-    else:
-        _tell_training(rows, folder, plan)
-    if interrupt.pressed:
-        leave("interrupted; the same command goes on from here", INTERRUPTED)
+        tell = _print_summary if as_json else _tell_training
+        crew.lead(lambda: tell(rows, folder, plan))
+        if crew.lead(lambda: interrupt.pressed):
+            leave("interrupted; the same command goes on from here", INTERRUPTED)
 
 
 @contextmanager
@@ -146,18 +157,20 @@ def _fit(dataset: LocalizationDataset, folder: Path, as_json: bool) -> None:
         say(f"{folder / BEST}: mks, fitted to {len(dataset)} samples")
 
 
-def _summary(rows: list[Row], folder: Path, plan: Plan) -> dict[str, object]:
+def _print_summary(rows: list[Row], folder: Path, plan: Plan) -> None:
     """What a program wants to know."""
     best = min(rows, key=lambda row: row.score, default=None)
-    return {
-        "weights": str(folder / BEST) if (folder / BEST).exists() else None,
-        "epochs": plan.epochs,
-        "complete": len(rows) >= plan.epochs,
-        "best_epoch": None if best is None else best.epoch + 1,
-        "best_score": None if best is None else best.score,
-        "loss": [row.loss for row in rows],
-        "validation": [row.validation for row in rows],
-    }
+    print_json(
+        {
+            "weights": str(folder / BEST) if (folder / BEST).exists() else None,
+            "epochs": plan.epochs,
+            "complete": len(rows) >= plan.epochs,
+            "best_epoch": None if best is None else best.epoch + 1,
+            "best_score": None if best is None else best.score,
+            "loss": [row.loss for row in rows],
+            "validation": [row.validation for row in rows],
+        }
+    )
 
 
 def _tell_training(rows: list[Row], folder: Path, plan: Plan) -> None:

@@ -18,7 +18,7 @@ PASSED = 2**26  # bytes of a field that the first process receives at a time
 
 
 class LostError(ConnectionError):
-    """A process that shares the cell has ended, or does not answer."""
+    """A process that shares the work has ended, or does not answer."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import csv
 import json
 import time
 from collections.abc import Mapping
+from importlib.metadata import version
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +18,7 @@ from lsml.atomic import replacing
 from lsml.learned.checkpoint import Savable, save
 
 LAST, BEST, LOG = "last.ckpt", "best.safetensors", "log.csv"
+FORMAT = 1  # of checkpoints
 INTERVAL = 60.0  # seconds between two checkpoints
 UNREADABLE = (  # what a damaged checkpoint makes of torch.load, and what follows
     RuntimeError,
@@ -72,6 +74,20 @@ class Journal:
     def restore(self, run: Resumable) -> None:
         """Nothing is left of an earlier run."""
 
+    def packed(self, run: Resumable) -> dict[str, Any]:
+        """All that is needed to go on, as tensors and plain values."""
+        return {
+            "run": run.state(),
+            "rows": [tuple(row) for row in self.rows],
+            "best": self.best,
+        }
+
+    def unpack(self, run: Resumable, packed: Mapping[str, Any]) -> None:
+        """Go on from it."""
+        run.load_state(packed["run"])
+        self.rows = [Row(*values) for values in packed["rows"]]
+        self.best = packed["best"]
+
     def due(self) -> bool:
         """Whether it is time to keep the state."""
         return False
@@ -119,6 +135,12 @@ class FolderJournal(Journal):
         except UNREADABLE as error:
             reason = type(error).__name__
             raise ValueError(f"{path} is no checkpoint of lsml ({reason})") from None
+        if state.get("format", FORMAT) != FORMAT:
+            raise ValueError(
+                f"{path} has format {state['format']!r} of checkpoints; lsml "
+                f"{version('lsml')} reads format {FORMAT}: go on with the lsml that "
+                "wrote it, or choose another folder"
+            )
         wanted = json.loads(json.dumps(self.identity))
         for name in sorted(set(wanted) | set(identity)):
             if identity.get(name) != wanted.get(name):
@@ -126,9 +148,7 @@ class FolderJournal(Journal):
                     f"{self.folder} holds a run with {name} = {identity.get(name)!r}, "
                     f"not {wanted.get(name)!r}: choose another folder"
                 )
-        run.load_state(state["run"])
-        self.rows = [Row(*values) for values in state["rows"]]
-        self.best = state["best"]
+        self.unpack(run, state)
 
     def due(self) -> bool:
         """A minute after the last time."""
@@ -136,16 +156,11 @@ class FolderJournal(Journal):
 
     def keep(self, run: Resumable) -> None:
         """Replace the checkpoint."""
-        state = {
-            "identity": json.dumps(self.identity),
-            "run": run.state(),
-            "rows": [tuple(row) for row in self.rows],
-            "best": self.best,
-        }
-        packed = BytesIO()  # so that a full disk is an error of the system's
-        torch.save(state, packed)
+        identity = {"format": FORMAT, "identity": json.dumps(self.identity)}
+        stream = BytesIO()  # so that a full disk is an error of the system's
+        torch.save(identity | self.packed(run), stream)
         with replacing(self.folder / LAST) as temporary:
-            temporary.write_bytes(packed.getvalue())
+            temporary.write_bytes(stream.getvalue())
         self.kept = time.monotonic()
 
     def enter(self, run: Resumable, row: Row) -> None:
