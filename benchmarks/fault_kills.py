@@ -166,7 +166,7 @@ def lose(
         trial.hit("process", moment / seconds)
         began = time.monotonic()
         try:
-            ends = crew.ends(PATIENCE + JOINS + MARGIN)
+            ends = crew.ends(2 * PATIENCE + JOINS + MARGIN / 2)
         except HangError as hung:
             trial.must(False, f"a peer hangs: {hung}")
         trial.ended = time.monotonic() - began
