@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -22,7 +23,7 @@ from fault_work import (
     same_result,
     share,
 )
-from killing import Ended, Operations, command, gone, hit
+from killing import Ended, HangError, Operations, command, gone, hit
 
 import lsml
 
@@ -105,9 +106,9 @@ def of_workers(
 
 
 def limited(work: Work) -> Work:
-    """With a limit for each part."""
+    """With a limit for each part, and the same for a worker's start."""
     words = (*work.words, "--limit", f"{HANGS:g}")
-    return Work(words, work.whole, work.sound, work.again)
+    return Work(words, work.whole, work.sound, work.again, setup=impatient)
 
 
 def solved(folder: Path) -> Callable[[], None]:
@@ -123,23 +124,13 @@ def shared(folder: Path) -> Callable[[], None]:
 
 def one_killed(bench: Bench, chance: Random) -> Trial:
     """One of the processes that share `lsml solve` is killed: all end, none well."""
-    reference, folder, trial = bench.alone(solved), bench.fresh(), Trial()
-    while not trial.kills:
-        crew = Crew(RANKS, solved(folder))
-        moment = chance.uniform(0, reference.seconds)
-        lost = crew.ranks.pop(chance.randrange(RANKS))
-        if not lost.pause(moment):
-            crew.ends(LIMIT)
-            continue
-        lost.send(signal.SIGKILL)
-        trial.hit("process", moment / reference.seconds)
-        ends, trial.ended = timed(crew, JOINS + MARGIN)
-        lost.wait(LIMIT)
-        trial.must(*told(results_or_nothing(folder, reference.folder)))
-        # Those that need nothing more of the lost one may end well.
-        done = (folder / "result.h5").exists()
-        trial.must(done or all(end.status for end in ends), f"ends with {ends}")
-        trial.must(not any("Traceback" in end.said for end in ends), f"{ends}")
+    reference, folder = bench.alone(solved), bench.fresh()
+    trial, ends = lose(signal.SIGKILL, solved(folder), reference.seconds, chance)
+    trial.must(*told(results_or_nothing(folder, reference.folder)))
+    # Those that need nothing more of the lost one may end well.
+    done = (folder / "result.h5").exists()
+    trial.must(done or all(end.status for end in ends), f"ends with {ends}")
+    trial.must(not any("Traceback" in end.said for end in ends), f"{ends}")
     if chance.random() < 1 / 3:
         again = Crew(RANKS, solved(folder)).ends(LIMIT)
         trial.must(not any(end.status for end in again), f"{again}")
@@ -149,27 +140,50 @@ def one_killed(bench: Bench, chance: Random) -> Trial:
 
 def one_hangs(bench: Bench, chance: Random) -> Trial:
     """One of the processes that share a cell stops: the others give it up."""
-    reference, folder, trial = bench.alone(shared), bench.fresh(), Trial()
+    reference, folder = bench.alone(shared), bench.fresh()
+    trial, ends = lose(signal.SIGSTOP, shared(folder), reference.seconds, chance)
+    done = (folder / "stress.pt").exists()
+    trial.must(done or all(end.status for end in ends), f"ends with {ends}")
+    return trial
+
+
+def lose(
+    number: signal.Signals, work: Callable[[], None], seconds: float, chance: Random
+) -> tuple[Trial, list[Ended]]:
+    """One of several processes, at a random moment of so many seconds; its peers' ends.
+
+    Before all have joined, and where it only stops, they wait for it.
+    """
+    trial, ends = Trial(), list[Ended]()
     while not trial.kills:
-        crew = Crew(RANKS, shared(folder))
-        moment = chance.uniform(0, reference.seconds)
+        crew = Crew(RANKS, work, impatient)
+        moment = chance.uniform(0, seconds)
         lost = crew.ranks.pop(chance.randrange(RANKS))
         if not lost.pause(moment):
             crew.ends(LIMIT)
             continue
-        lost.send(signal.SIGSTOP)
-        trial.hit("process", moment / reference.seconds)
-        ends, trial.ended = timed(crew, PATIENCE + MARGIN)
-        lost.kill_all()
-        done = (folder / "stress.pt").exists()
-        trial.must(done or all(end.status for end in ends), f"ends with {ends}")
-    return trial
+        lost.send(number)
+        trial.hit("process", moment / seconds)
+        began = time.monotonic()
+        try:
+            ends = crew.ends(2 * PATIENCE + JOINS + MARGIN / 2)
+        except HangError as hung:
+            trial.must(False, f"a peer hangs: {hung}")
+        trial.ended = time.monotonic() - began
+        for rank in (lost, *crew.ranks):
+            rank.kill_all()
+    return trial, ends
 
 
-def timed(crew: Crew, limit: float) -> tuple[list[Ended], float]:
-    """How the others end, and after how many seconds the last one."""
-    began = time.monotonic()
-    return crew.ends(limit), time.monotonic() - began
+def impatient() -> None:
+    """Wait for seconds where lsml waits for minutes."""
+    from lsml.distributed import join
+
+    join.__defaults__ = (None, PATIENCE)
+    with suppress(ImportError):
+        import lsml.workers.processes
+
+        lsml.workers.processes.BEGIN = HANGS
 
 
 def torchrun(bench: Bench, chance: Random) -> Trial:

@@ -223,12 +223,14 @@ WORKS = {
 class Crew:
     """Processes that do the same work together, as torchrun would start them."""
 
-    def __init__(self, count: int, work: Callable[[], None]) -> None:
+    def __init__(
+        self, count: int, work: Callable[[], None], arm: Arm = lambda: None
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.ranks = [
-            Child(work, _environment(rank, count, port)) for rank in range(count)
+            Child(work, _armed(arm, rank, count, port)) for rank in range(count)
         ]
 
     def ends(self, limit: float) -> list[Ended]:
@@ -236,19 +238,25 @@ class Crew:
         return [rank.wait(limit) for rank in self.ranks]
 
 
-def _environment(rank: int, count: int, port: int) -> Arm:
+def _armed(arm: Arm, rank: int, count: int, port: int) -> Arm:
+    """With what torchrun puts into the environment."""
     values = {"RANK": rank, "WORLD_SIZE": count, "LOCAL_RANK": rank}
     values |= {"LOCAL_WORLD_SIZE": count, "MASTER_PORT": port}
     told = {name: str(value) for name, value in values.items()}
-    return lambda: os.environ.update(told | {"MASTER_ADDR": "127.0.0.1"})
+
+    def armed() -> None:
+        os.environ.update(told | {"MASTER_ADDR": "127.0.0.1"})
+        arm()
+
+    return armed
 
 
 def share(out: Path) -> None:
-    """Solve some cells, each process a slab of them, and give silent ones up soon."""
+    """Solve some cells, each process a slab of them."""
     import lsml
     from lsml.distributed import Slab, join
 
-    slabs = join("gloo", timeout=PATIENCE)
+    slabs = join("gloo")
     shape = (7, 5, 4)
     labels = torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(1))
     mine = Slab(labels[slabs.rows(shape[0])], slabs, shape[0])

@@ -88,8 +88,8 @@ SCENARIOS: Mapping[str, Entry] = {
     ),
     "generate: a part damaged between two runs": Entry(damaged_part, 6, 1),
     "generate: NaN in a solution": Entry(nan_solved, 2, 1),
-    "a dataset damaged": Entry(partial(damaged_dataset, 200), 3, 1),
-    "train: killed at any moment": Entry(partial(at_moments, "train"), 6, 1),
+    "a dataset damaged": Entry(partial(damaged_dataset, 100), 6, 1),
+    "train: killed at any moment": Entry(partial(at_moments, "train"), 6),
     "train, checkpoints at every step: killed at an operation on files": Entry(
         partial(at_operations, "train, checkpoints at every step"), 6, 1
     ),

@@ -10,10 +10,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 INTENDED = (ValueError, OSError, ImportError, MemoryError)  # raised to be read
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR")
 TIMEOUT = 300.0  # seconds after which a silent peer is given up
+TRIES = 5  # that Gloo makes to connect, each with a timeout of its own
 PASSED = 2**26  # bytes of a field that the first process receives at a time
 
 
@@ -178,7 +180,8 @@ def join(backend: str | None = None, timeout: float = TIMEOUT) -> Slabs:
     ----------
     backend : ``"gloo"`` or ``"nccl"``; None takes NCCL where every process of this
         machine can have a GPU of its own, and that GPU becomes its current device.
-    timeout : seconds after which a peer that does not answer ends the solve.
+    timeout : seconds after which a peer that does not answer ends the solve; at most
+        twice as many before all have joined.
 
     Raises
     ------
@@ -206,5 +209,19 @@ def join(backend: str | None = None, timeout: float = TIMEOUT) -> Slabs:
         if chosen == "nccl":
             torch.cuda.set_device(local)
         with _answered():
-            dist.init_process_group(chosen, timeout=timedelta(seconds=timeout))
+            _connect(chosen, timeout)
     return Slabs(dist.get_rank(), dist.get_world_size())
+
+
+def _connect(backend: str, timeout: float) -> None:
+    """Wait for all to come, then connect, each for no longer than the timeout."""
+    whole = timedelta(seconds=timeout)
+    store, rank, count = next(iter(rendezvous("env://", timeout=whole)))
+    store.set_timeout(whole)
+    if store.add("lsml/joined", 1) == count:
+        store.set("lsml/complete", "")
+    store.wait(["lsml/complete"], whole)
+    dist.init_process_group(
+        backend, store=store, rank=rank, world_size=count, timeout=whole / TRIES
+    )
+    dist.distributed_c10d._set_pg_timeout(whole)
