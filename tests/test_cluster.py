@@ -93,7 +93,8 @@ def test_what_kills_every_worker_is_named_and_nothing_else_is(workers, tmp_path)
     assert "longer than 0.5 s" in told
     tried = [int(line) for line in Path(hang[1]).read_text().split()]
     assert len(set(tried)) == len(tried) == 2
-    assert not any(map(psutil.pid_exists, tried))
+    ending = [each for each in psutil.process_iter() if each.pid in tried]
+    assert psutil.wait_procs(ending, timeout=60)[1] == []
 
 
 @pytest.fixture(scope="module")

@@ -233,7 +233,7 @@ def test_file_of_another_path_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds 2 steps, 1 loads are given"):
         go(loads=loads[:1])
     file.write_bytes(b"nothing of the kind")
-    with pytest.raises(ValueError, match="cannot be read as HDF5"):
+    with pytest.raises(ValueError, match="is not a readable HDF5 file"):
         go()
     lsml.solve(problem, "newton").save(file)
     with pytest.raises(ValueError, match=r"has the format 'lsml solution 1', expected"):

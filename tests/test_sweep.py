@@ -431,9 +431,14 @@ def test_files_of_something_else_are_refused(tmp_path):
     other = tmp_path / "other.h5"
     with h5py.File(other, "w") as file:
         file.attrs["format"] = "something else"
-    for path in (text, other, tmp_path / "absent.h5"):
-        with pytest.raises(ValueError, match="reduced basis"):
+    for path, sentence in (
+        (text, "is not a readable HDF5 file"),
+        (other, "is no reduced basis of lsml"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
             lsml.ReducedBasis.load(path)
+    with pytest.raises(FileNotFoundError, match="absent.h5 does not exist"):
+        lsml.ReducedBasis.load(tmp_path / "absent.h5")
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,9 @@ class ReducedBasis:
         Raises
         ------
         ValueError
-            No such file, or none of a reduced basis.
+            It is none of a reduced basis.
+        FileNotFoundError
+            There is no such file.
         """
         from lsml.reduced.file import read_basis
 

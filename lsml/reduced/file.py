@@ -81,8 +81,10 @@ def read_basis(path: str | Path) -> ReducedBasis:
 
     Raises
     ------
+    FileNotFoundError
+        No such file.
     ValueError
-        No such file, or none of a reduced basis.
+        It is none of a reduced basis.
     """
     with opened(path) as file:
         if file.attrs.get("format") != FORMAT:
