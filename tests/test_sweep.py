@@ -437,7 +437,7 @@ def test_files_of_something_else_are_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match=sentence):
             lsml.ReducedBasis.load(path)
-    with pytest.raises(FileNotFoundError, match="absent.h5 does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"absent\.h5 does not exist"):
         lsml.ReducedBasis.load(tmp_path / "absent.h5")
 
 
