@@ -128,12 +128,12 @@ def page(content: Mapping[str, Any]) -> str:
 def sentences(content: Mapping[str, Any]) -> str:
     """The ratios in words."""
     free, pores = content["ordinary"], content["ordinary with pores"]
-    lines = [f"Largest true error over its bound: {content['worst of the bound']:.3f}."]
+    lines = [f"* Largest true error over its bound: {content['worst of the bound']:.3f}."]
     named = {"strain": free, **{f"{k} with pores": v for k, v in pores.items()}}
     for name, found in named.items():
         if found["pairs"]:
             lines.append(
-                f"From the default start, contrast at most 1000, {name}: "
+                f"* From the default start, contrast at most 1000, {name}: "
                 f"{found['pairs']} pairs, median error {found['median']:.2g} "
                 f"tolerances, {found['above ten']} above ten, largest "
                 f"{found['largest']:.3g}."
