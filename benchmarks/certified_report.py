@@ -128,7 +128,8 @@ def page(content: Mapping[str, Any]) -> str:
 def sentences(content: Mapping[str, Any]) -> str:
     """The ratios in words."""
     free, pores = content["ordinary"], content["ordinary with pores"]
-    lines = [f"* Largest true error over its bound: {content['worst of the bound']:.3f}."]
+    worst = content["worst of the bound"]
+    lines = [f"* Largest true error over its bound: {worst:.3f}."]
     named = {"strain": free, **{f"{k} with pores": v for k, v in pores.items()}}
     for name, found in named.items():
         if found["pairs"]:
