@@ -2,7 +2,9 @@
 
 ``python benchmarks/certified.py --pairs 10000`` goes on with what is recorded in
 results/certified.jsonl, a line for each pair, and writes results/certified.json and
-.md. Pair k is drawn from seed k alone: ``--only K`` repeats one and prints it.
+.md, all pairs in short to .csv.gz, and the tables of ``docs/trust.md``. Pair k is
+drawn from seed k alone: ``--only K`` repeats one and prints it. ``--again`` repeats
+those that are not clear, after something was mended.
 
 A pair is held against what is documented: a sample marked CONVERGED has a finite field,
 an `error` within the tolerance, a true C⁰-norm error of at most `error_bound` and, from
@@ -21,11 +23,15 @@ import torch
 from certified_pairs import Pair, draw
 from certified_report import report
 from certified_truth import Truth, truth_of
+from pages import put
 
 import lsml
 
 RECORDS = Path(__file__).parent / "results" / "certified.jsonl"
+PAGE = Path(__file__).parents[1] / "docs" / "trust.md"
 TENFOLD, MODERATE = 10.0, 1e3
+SHARPER = 1e-15  # residual of a reference where 1e-13 does not decide
+CLEAR = {"held", "marked", "ended", "refused"}
 
 
 def judged(pair: Pair, solution: lsml.Solution) -> dict[str, Any]:
@@ -47,7 +53,10 @@ def judged(pair: Pair, solution: lsml.Solution) -> dict[str, Any]:
         return found | {"verdict": "not finite"}
     if not bool((solution.error[at] <= pair.settings["tol"]).all()):
         return found | {"verdict": "not within the tolerance"}
-    return found | compared(pair, solution, truth_of(solution))
+    told = compared(pair, solution, truth_of(solution))
+    if told["verdict"] == "undecided":  # by a reference that is not the better one
+        told = compared(pair, solution, truth_of(solution, SHARPER))
+    return found | told
 
 
 def raises(solution: lsml.Solution) -> bool:
@@ -66,19 +75,14 @@ def compared(pair: Pair, solution: lsml.Solution, truth: Truth) -> dict[str, Any
     mean = solution.mean_strain.to(truth.field)[:, None, :, None]
     whole = truth.size(mean)
     known = truth.ends[0] > 0
-    found: dict[str, Any] = {"direct": truth.direct, "verdict": "held"}
+    found: dict[str, Any] = {"verdict": "held"}
+    found["direct"] = truth.factorized is not None
     found["spread"] = float((truth.ends[1] / truth.ends[0]).max())
     ordinary = pair.told["start"] == "default" and moderate(pair, truth)
     found["ordinary"] = ordinary
     residual = pair.settings["stop"] == "residual"
     if not bool(known.all()):
-        flux = truth.points(truth.problem.flux(truth.x))
-        gap = truth.size(solution.stress.to(flux) - flux, inverse=True)
-        scale = torch.maximum(whole, solution.state.scale / truth.ends[1])
-        found["stress"] = worst(at, gap, tol * scale)
-        gap = solution.stress.to(flux) - flux
-        mean = gap.flatten(3).mean(3).mean(1)[:, None, :, None]
-        found["tensor"] = worst(at, truth.size(mean, inverse=True), tol * scale)
+        found |= stresses(solution, truth, tol)
         if ordinary and residual and found["stress"] > TENFOLD:
             found["verdict"] = "stress"
         return found
@@ -101,6 +105,16 @@ def compared(pair: Pair, solution: lsml.Solution, truth: Truth) -> dict[str, Any
         ratio = truth.energy(error) - own * truth.ends[1].sqrt()
         found["energy"] = worst(at, ratio.clamp_min(0), solution.error * base)
     return found
+
+
+def stresses(solution: lsml.Solution, truth: Truth, tol: float) -> dict[str, float]:
+    """Of cells with pores: by tolerances of the stress of the uniform field x̄."""
+    at, scale = solution.converged, tol * truth.problem.magnitude()
+    exact = truth.points(truth.problem.flux(truth.x))
+    gap = solution.stress.to(exact) - exact
+    mean = gap.flatten(3).mean(3).mean(1)[:, None, :, None]
+    gaps = {"stress": gap, "tensor": mean}
+    return {k: worst(at, truth.size(g, inverse=True), scale) for k, g in gaps.items()}
 
 
 def moderate(pair: Pair, truth: Truth) -> bool:
@@ -164,11 +178,25 @@ def run(path: Path, pairs: int) -> list[dict[str, Any]]:
     return records
 
 
+def again(path: Path) -> list[dict[str, Any]]:
+    """Repeat the pairs that are not clear, and those with pores or free faces."""
+    records, repeated = recorded(path), []
+    for record in records:
+        clear = record["verdict"] in CLEAR and "stress" not in record
+        if clear and "neumann" not in record.get("faces", ""):
+            repeated.append(record)
+        else:
+            repeated.append(short(examined(record["pair"])) | {"again": True})
+    path.write_text("".join(json.dumps(r) + "\n" for r in repeated))
+    return repeated
+
+
 def main() -> None:
     """Examine, record, and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=10000)
     parser.add_argument("--only", type=int, nargs="+", help="numbers to repeat")
+    parser.add_argument("--again", action="store_true", help="repeat what is not clear")
     parser.add_argument("--records", type=Path, default=RECORDS)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -176,7 +204,12 @@ def main() -> None:
         for k in given.only:
             print(json.dumps(short(examined(k))))
         return
-    print(report(run(given.records, given.pairs), given.records))
+    records = again(given.records) if given.again else run(given.records, given.pairs)
+    text = report(records, given.records.with_suffix(""), given.pairs)
+    print(text)
+    if given.records == RECORDS:
+        found = text.partition("| pairs that")
+        put(PAGE, "certified", "".join(found[1:]))
 
 
 if __name__ == "__main__":

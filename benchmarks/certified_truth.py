@@ -22,7 +22,7 @@ from lsml.strain_form import StrainForm
 from lsml.unroll import unroll
 
 DENSE = 260  # unknowns up to which a cell is factorized
-EXACT = 1e-13
+SOUND = 1e-11  # residual above which a factorization has failed
 REFINEMENTS = 3
 
 
@@ -34,10 +34,12 @@ class Truth:
     ----------
     form : the problem in float64.
     effort : voxels times iterations that a Krylov method may take.
+    exact : residual at which it ends.
     """
 
     form: StrainForm
     effort: float = 8e5
+    exact: float = 1e-13
 
     @cached_property
     def problem(self) -> DisplacementForm:
@@ -50,14 +52,23 @@ class Truth:
         return ends_of_spectrum(self.form)
 
     @property
-    def direct(self) -> bool:
-        """Whether it is factorized."""
+    def small(self) -> bool:
+        """Whether a factorization can be afforded."""
         return self.form.batch == 1 and self.problem.start().numel() <= DENSE
+
+    @cached_property
+    def factorized(self) -> Tensor | None:
+        """The unknown; None if the cell is large, or too badly scaled."""
+        if not self.small:
+            return None
+        x = self._factorized()
+        found, first = (self._left(at) for at in (x, self.problem.start()))
+        return x if bool((found <= SOUND * first).all()) else None
 
     @cached_property
     def x(self) -> Tensor:
         """The unknown."""
-        return self._factorized() if self.direct else self._iterated()
+        return self._iterated() if self.factorized is None else self.factorized
 
     @cached_property
     def field(self) -> Tensor:
@@ -67,8 +78,10 @@ class Truth:
     @cached_property
     def error(self) -> Tensor:
         """Bound of its own C⁰-norm error, not relative to anything."""
-        left = self.problem.norm(self.problem.residual(self.x))
-        return left / self.ends[0]
+        return self._left(self.x) / self.ends[0]
+
+    def _left(self, x: Tensor) -> Tensor:
+        return self.problem.norm(self.problem.residual(x))
 
     def points(self, field: Tensor) -> Tensor:
         """Quadrature points apart."""
@@ -136,14 +149,14 @@ class Truth:
         voxels = self.form.batch * prod(self.form.grid.shape)
         limit = int(min(3000, max(200, self.effort / voxels)))
         with torch.no_grad():
-            stop = RelativeResidual(EXACT)
+            stop = RelativeResidual(self.exact)
             return unroll(self.problem, rule, stop=stop, max_iter=limit).x
 
 
-def truth_of(solution: lsml.Solution) -> Truth:
+def truth_of(solution: lsml.Solution, exact: float = 1e-13) -> Truth:
     """The exact answer to what was solved."""
     form = solution.form
-    return Truth(form if form.double is None else form.double)
+    return Truth(form if form.double is None else form.double, exact=exact)
 
 
 def truth_before(problem: StrainForm) -> Truth:
@@ -153,7 +166,7 @@ def truth_before(problem: StrainForm) -> Truth:
 
 def softest(truth: Truth) -> tuple[Tensor, float] | None:
     """Field of the softest mode, of C⁰ norm 1, and its eigenvalue; None if unknown."""
-    if not truth.direct or truth.problem.start().is_complex():
+    if not truth.small or truth.problem.start().is_complex():
         return None
     values, vectors, half = truth.modes
     kept = np.flatnonzero(values > truth.threshold)

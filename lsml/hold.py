@@ -33,7 +33,7 @@ class Hold(NamedTuple):
         return u - self._sum(self.answers, amount)
 
     def relieve(self, force: Inexact[Tensor, "b m *w"]) -> Inexact[Tensor, "b m *w"]:
-        """Πᵀ f = f − Σ t_i K_ij g_j·f: a force without reaction."""
+        """Πᵀ f = f − Σ t_j K_ij g_i·f: a force without reaction."""
         amount = self._products(self.answers, force, self.compliance)
         return force - self._sum(self.drives, amount)
 

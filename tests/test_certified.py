@@ -1,6 +1,7 @@
 """CONVERGED means converged: pairs of the campaign, and what it has found."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +95,28 @@ def test_complex_phases_are_refused_by_networks(rule):
     weights = "rln-t-c10" if rule.startswith("rln") else None
     with pytest.raises(ValueError, match=r"complex|positive|weights"):
         lsml.solve(p, rule, weights=weights)
+
+
+def test_memory_of_many_solves_is_flat():
+    """Theorem: whatever was solved, what is alive afterwards is the same.
+
+    Cells of ever other shapes, by all rules, with gradients, effective tensors,
+    networks and refusals among them. Catches a cache that grows with the shapes it has
+    seen, and a graph or a traceback that is held.
+    """
+    code = (
+        "import json, warnings, soak; warnings.simplefilter('ignore');"
+        "print(json.dumps(list(soak.soak(300))))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(SCRIPT.parent)},
+    ).stdout
+    first, *later = json.loads(told)
+    for sample in later:
+        assert sample["tensors"] <= first["tensors"] + 2
+        assert sample["cached"] == first["cached"]
+        assert sample["objects"] <= 1.001 * first["objects"]
