@@ -98,7 +98,7 @@ SCENARIOS: Mapping[str, Entry] = {
         partial(nan_learned, 1), 1
     ),
     "solve on 3 processes: one killed": Entry(one_killed, 15, 1),
-    "solve on 3 processes: one hangs": Entry(one_hangs, 2),
+    "solve on 3 processes: one hangs": Entry(one_hangs, 4),
     "solve on 2 processes of torchrun: one killed": Entry(torchrun, 1),
     "solve: killed at an operation on files": Entry(
         partial(at_operations, "solve"), 4, 1

@@ -1,10 +1,12 @@
 """The processes that share a cell, and the rows that each of them has."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from threading import Thread
 from typing import Any
 
 import torch
@@ -209,7 +211,7 @@ def join(backend: str | None = None, timeout: float = TIMEOUT) -> Slabs:
         if chosen == "nccl":
             torch.cuda.set_device(local)
         with _answered():
-            _connect(chosen, timeout)
+            _within(2 * timeout, partial(_connect, chosen, timeout))
     return Slabs(dist.get_rank(), dist.get_world_size())
 
 
@@ -225,3 +227,25 @@ def _connect(backend: str, timeout: float) -> None:
         backend, store=store, rank=rank, world_size=count, timeout=whole / TRIES
     )
     dist.distributed_c10d._set_pg_timeout(whole)
+
+
+def _within(seconds: float, act: Callable[[], None]) -> None:
+    """Do it, or raise a RuntimeError when so much time has passed.
+
+    The store of PyTorch has no limit of its own for a process that keeps it and stops:
+    what waits for that is left behind.
+    """
+    failures: list[Exception] = [RuntimeError(f"no answer within {seconds:g} s")]
+
+    def attempt() -> None:
+        try:
+            act()
+            failures.clear()
+        except Exception as error:
+            failures.insert(0, error)
+
+    thread = Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    for failure in failures[:1]:
+        raise failure
